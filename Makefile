@@ -1,0 +1,34 @@
+# Everything that a fresh machine needs: Python 3.11 or 3.12. No compiler.
+PYTHON ?= $(shell for python in python3.12 python3.11 python3; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null \
+	&& echo $$python && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test lint lock clean
+
+run: $(VENV)/.ready
+	$(BIN)/raicurate run corpora_manifests/quickstart.yaml --out out/quickstart
+	$(BIN)/raicurate trace out/quickstart sample-en-harassment-01 --text
+
+test: $(VENV)/.ready
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	.ci/typecheck $(BIN)/mypy
+
+lock:
+	uv pip compile pyproject.toml --group dev --extra datatrove --universal --python-version 3.11 \
+		--no-header --no-annotate --no-emit-index-url -o requirements.lock
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info out
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || (echo "raicurate needs Python 3.11 or 3.12 on the PATH" >&2; exit 2)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@

@@ -1,0 +1,93 @@
+"""The command `raicurate`. Each command is a module `command_<name>.py`, imported when it is run."""
+
+import argparse
+import importlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+from raicurate.corpora_manifests.errors import RaicurateError
+
+COMMANDS = {
+    "run": "curate the corpora of a manifest",
+    "plan": "say what a run would do, and why, without doing it",
+    "status": "say what an output holds and whether it is complete",
+    "validate": "check manifests, policies, templates and outputs",
+    "annotate": "annotate files, without a manifest",
+    "trace": "say where a document of an output came from and went to",
+    "manifest": "build, verify or compare manifests",
+    "train": "train the harm classifier from a manifest of labelled sets",
+    "gc": "remove what no kept snapshot needs",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns its exit code.
+
+    0 done; 1 crash; 2 wrong usage or manifest; 3 error budget exceeded or partial; 4 a data
+    contract is broken; 5 a gate failed; 130 interrupted.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    own, passed_on = _split(given)
+    parser = argparse.ArgumentParser(
+        prog="raicurate",
+        description="Curate pretraining data that teaches responsible AI.",
+        epilog="exit codes: 0 done, 1 crash, 2 wrong usage, 3 partial, 4 data contract broken, "
+        "5 gate failed, 130 interrupted",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    chosen = next((word for word in own if word in COMMANDS), None)
+    for name, text in COMMANDS.items():
+        subparser = commands.add_parser(name, help=text, description=f"{text.capitalize()}.")
+        if name == chosen:
+            _module(name).add_arguments(subparser)
+    parsed = parser.parse_args(own)
+    parsed.passed_on = passed_on
+    _set_up_logging()
+    try:
+        return int(_module(parsed.command).execute(parsed))
+    except RaicurateError as error:
+        print(f"raicurate: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of our output went away; that is its right.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print(
+            "raicurate: interrupted; what was done stays done, run again to go on", file=sys.stderr
+        )
+        return 130
+
+
+def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Splits off what stands after `--`, which goes to Beam as it is."""
+    if "--" not in arguments:
+        return arguments, []
+    index = arguments.index("--")
+    return arguments[:index], arguments[index + 1 :]
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"raicurate.pipelines.command_{name}")
+
+
+def _set_up_logging() -> None:
+    level = os.environ.get("RAI_LOG_LEVEL", "WARNING").upper()
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    # Beam tells of optional packages that nobody asked for, and repeats its workers' start-up.
+    for name in ("root", "apache_beam"):
+        logging.getLogger(name).addFilter(lambda record: record.levelno >= logging.ERROR)
+    logging.getLogger("apache_beam").setLevel(max(logging.ERROR, logging.root.level))
+
+
+def print_json(value: object) -> None:
+    """Prints a value for programs."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""`raicurate run`: curate the corpora of a manifest."""
+
+import argparse
+import time
+from pathlib import Path
+
+from raicurate.corpora_manifests.load import load_manifest
+from raicurate.pipelines.cli import print_json
+from raicurate.pipelines.plan import Plan
+from raicurate.pipelines.progress import progress
+from raicurate.pipelines.run import RunResult, make_config, run
+from raicurate.pipelines.runners import BeamExecutor
+from raicurate.pipelines.text_report import plan_lines, totals_lines
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of the command."""
+    add_config_arguments(parser)
+    parser.add_argument("--workers", type=int, metavar="N", help="worker processes (local runs)")
+    parser.usage = (
+        "raicurate run MANIFEST --out DIR [--limit N] [--sample P] [--set a.b=c] [--workers N] "
+        "[--json] [-- BEAM OPTIONS]"
+    )
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that say what a run does; `plan` has them too."""
+    parser.add_argument("manifest", type=Path, metavar="MANIFEST")
+    parser.add_argument("--out", required=True, metavar="DIR", help="output folder or URI")
+    parser.add_argument(
+        "--limit", type=int, metavar="N",
+        help="only the first N documents of the first unit of each corpus",
+    )  # fmt: skip
+    parser.add_argument(
+        "--sample", type=float, metavar="P", help="only this share of the documents, 0 to 1"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], dest="overrides", metavar="a.b=c",
+        help="set a value of the manifest",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Runs the command."""
+    started = time.monotonic()
+    manifest = load_manifest(options.manifest, options.overrides)
+    config = make_config(manifest, options.out, limit=options.limit, sample=options.sample)
+    executor = BeamExecutor(tuple(options.passed_on), options.workers)
+
+    def announce(plan: Plan) -> None:
+        if not options.json:
+            print("\n".join(plan_lines(plan)), flush=True)
+
+    with progress(config.out):
+        result = run(config, executor, announce)
+    if options.json:
+        print_json(_as_json(result))
+    else:
+        print("\n".join(totals_lines(result.totals)))
+        seconds = time.monotonic() - started
+        print(f"\nSnapshot {result.snapshot} in {options.out}, {seconds:.1f} s")
+    result.totals.check(manifest.output.error_budget)
+    return 0
+
+
+def _as_json(result: RunResult) -> dict[str, object]:
+    return {
+        "snapshot": result.snapshot,
+        "plan": result.plan.summary(),
+        "totals": result.totals.to_plain(),
+        "seconds": {name: round(value, 3) for name, value in result.seconds.items()},
+    }

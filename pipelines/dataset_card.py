@@ -1,0 +1,42 @@
+"""The dataset card: makes `load_dataset(OUT, "data")` work, and says what is in the folder."""
+
+from raicurate.corpora_manifests.manifest import Manifest
+from raicurate.pipelines.receipts import DATA, OUTCOMES
+from raicurate.pipelines.snapshots import Snapshot
+from raicurate.pipelines.totals import Totals
+
+
+def dataset_card(manifest: Manifest, totals: Totals, snapshot: Snapshot) -> str:
+    """Returns the README of an output, with the configurations of its folders."""
+    layers = {part.layer for part in snapshot.parts}
+    lines = ["---", f"pretty_name: {manifest.name}", "configs:"]
+    if DATA in layers:
+        lines += ["- config_name: data", "  data_files: data/*/*.parquet", "  default: true"]
+    lines += ["- config_name: ledger", "  data_files: ledger/*/*.parquet", "---", ""]
+    lines += [f"# {manifest.name} {manifest.version}", ""]
+    if manifest.description:
+        lines += [manifest.description, ""]
+    lines += [
+        f"Snapshot {snapshot.number}, policy {snapshot.policy['name']} "
+        f"{snapshot.policy['version']}. `text` holds original and added text; `spans` says which "
+        "is which, where it is not all original.",
+        "",
+        "| corpus | licence | documents in | " + " | ".join(OUTCOMES) + " |",
+        "|---|---|---:|" + "---:|" * len(OUTCOMES),
+    ]
+    licenses = {corpus.name: corpus.license for corpus in manifest.corpora}
+    for name, counts in totals.corpora.items():
+        lines.append(_row(name, licenses.get(name, ""), counts))
+    lines.append(_row("**total**", "", totals.counts))
+    lines += [
+        "",
+        "Documents in = " + " + ".join(OUTCOMES) + ". Restricted documents are not in this folder; "
+        "the ledger has a row for each document that was not withdrawn.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _row(name: str, license_name: str, counts: dict[str, int]) -> str:
+    numbers = " | ".join(str(counts[outcome]) for outcome in ("documents_in", *OUTCOMES))
+    return f"| {name} | {license_name} | {numbers} |"

@@ -1,0 +1,150 @@
+"""The chained keys that decide what must be done again: `read`, `annotate`, `apply`.
+
+Each key digests the one before it and what its own layer depends on. Names, versions and
+descriptions that people give to manifests and policies are in no key: they change no byte.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from raicurate.corpora_manifests.digests import digest
+from raicurate.corpora_manifests.manifest import Corpus, Manifest
+from raicurate.corpora_manifests.vocabulary import HAZARDS
+from raicurate.exercise_templates.context import ContextLibrary
+from raicurate.pipelines import reading
+from raicurate.pipelines.deny_list import DenyList
+from raicurate.pipelines.units import Unit
+from raicurate.transforms import contextualize, decide, verify_context
+from raicurate.transforms.registry import Annotator
+from raicurate.transforms.schema import SCHEMA_VERSION
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What a run was asked to do; everything that workers need to know.
+
+    Attributes:
+        manifest: The manifest, with absolute paths.
+        out: Folder or URI of the output.
+        restricted: Folder or URI of the restricted tier.
+        limit: Take only this many documents of the first unit of each corpus.
+        sample: Take only this share of the documents, drawn by the digest of their text.
+    """
+
+    manifest: Manifest
+    out: str
+    restricted: str | None = None
+    limit: int | None = None
+    sample: float | None = None
+
+    def corpus(self, name: str) -> Corpus:
+        """Returns a corpus by name."""
+        return next(corpus for corpus in self.manifest.corpora if corpus.name == name)
+
+
+class Keys:
+    """Computes the keys of units under one configuration."""
+
+    def __init__(
+        self, config: RunConfig, annotators: Sequence[Annotator], library: ContextLibrary
+    ) -> None:
+        self._config = config
+        manifest = config.manifest
+        identities = [annotator.identity() for annotator in annotators]
+        policy = manifest.policy.model_dump(
+            mode="json", exclude={"name", "version", "description", "schema_version"}
+        )
+        output = manifest.output
+        self._common: dict[str, str] = {
+            "code": digest(
+                reading.VERSION,
+                decide.VERSION,
+                contextualize.VERSION,
+                verify_context.VERSION,
+                [[identity.name, identity.version] for identity in identities],
+            ),
+            "models": digest([identity.model for identity in identities]),
+            "parameters": digest([identity.parameters for identity in identities]),
+            "policy": digest(policy),
+            "templates": _library_digest(library),
+            "withdrawn": digest(sorted(DenyList(manifest.withdrawn).entries)),
+        }
+        self._read_options = [
+            reading.VERSION,
+            output.max_document_bytes,
+            output.max_expansion,
+            config.limit,
+            config.sample,
+        ]
+        self._annotators = digest([list(identity) for identity in identities])
+        self._apply_options = [
+            SCHEMA_VERSION,
+            contextualize.VERSION,
+            verify_context.VERSION,
+            output.part_bytes,
+            output.row_group_bytes,
+            policy["context"],
+            policy["personal_data"],
+        ]
+
+    @property
+    def withdrawn(self) -> str:
+        """Digest of the deny list."""
+        return self._common["withdrawn"]
+
+    def components(self, unit: Unit) -> dict[str, str]:
+        """Returns what a unit depends on, by kind, so that a change can be named."""
+        corpus = self._config.corpus(unit.corpus)
+        output = self._config.manifest.output
+        return {
+            "input": digest(unit.content),
+            "options": digest(
+                self._read_options,
+                corpus.model_dump(
+                    mode="json",
+                    include={"keys", "source", "added", "lang", "license", "role", "trust"},
+                ),
+                [output.part_bytes, output.row_group_bytes, output.annotation_set],
+            ),
+            **self._common,
+        }
+
+    def request(self, unit: Unit) -> str:
+        """Returns the key of all that is asked for a unit: the same request, the same answer."""
+        return digest(unit.id, self.components(unit))
+
+    def read(self, unit: Unit, withdrawn: Sequence[str]) -> str:
+        """Returns the key of the documents of a unit, without those that were withdrawn."""
+        corpus = self._config.corpus(unit.corpus)
+        fields = corpus.model_dump(mode="json", include={"keys", "source", "added", "lang"})
+        return digest(
+            unit.id, unit.content, self._read_options, fields, corpus.name, sorted(withdrawn)
+        )
+
+    def annotate(self, read: str) -> str:
+        """Returns the key of the annotations of a unit."""
+        return digest(read, self._annotators)
+
+    def apply(self, unit: Unit, annotate: str, decisions: str, templates: Sequence[str]) -> str:
+        """Returns the key of the published rows of a unit.
+
+        Args:
+            unit: The unit.
+            annotate: Key of its annotations.
+            decisions: Digest of its decisions.
+            templates: Digests of the templates that its documents can reach.
+        """
+        corpus = self._config.corpus(unit.corpus)
+        fields = corpus.model_dump(mode="json", include={"license", "role"})
+        return digest(annotate, decisions, sorted(templates), self._apply_options, fields)
+
+
+def _library_digest(library: ContextLibrary) -> str:
+    return digest(
+        [
+            library.reachable_digest(lang, hazard, kind)
+            for lang in library.languages
+            for hazard in HAZARDS
+            for kind in ("full", "note", "support")
+        ]
+    )

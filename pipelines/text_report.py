@@ -1,0 +1,72 @@
+"""Plans and totals as lines of text, for terminals."""
+
+from collections.abc import Iterable, Sequence
+
+from raicurate.pipelines.plan import Plan
+from raicurate.pipelines.receipts import OUTCOMES
+from raicurate.pipelines.totals import Totals
+
+_TABLES = {
+    "rule": "Decided by rule",
+    "action_by_hazard": "Hazard / stance / action (documents)",
+    "action_by_language": "Language / action",
+    "unmeasured_language": "Languages without a measured harm model",
+    "personal_data": "Personal data found",
+    "step_failed": "Rejected by step",
+    "rejection": "Context not accepted, by reason",
+    "error_type": "Errors by type",
+}
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """Returns what happens to how many units."""
+    summary = plan.summary()
+    rows = [
+        (reason, str(values["units"]), megabytes(values["bytes"]))
+        for reason, values in summary.items()
+    ]
+    return table(("plan", "units", "MB"), rows)
+
+
+def totals_lines(
+    totals: Totals, tables: Iterable[str] = ("rule", "rejection", "error_type")
+) -> list[str]:
+    """Returns where the documents ended, with some of the tables and all damage."""
+    header = ("corpus", "in", *OUTCOMES)
+    rows = [
+        (name, *(str(counts[column]) for column in ("documents_in", *OUTCOMES)))
+        for name, counts in [*totals.corpora.items(), ("total", totals.counts)]
+    ]
+    lines = ["", *table(header, rows)]
+    for name in tables:
+        counts = totals.tables.get(name, {})
+        if counts:
+            lines += ["", f"{_TABLES[name]}:"]
+            lines += [f"  {label:<40} {count:>8}" for label, count in counts.items()]
+    if totals.damage:
+        lines += ["", "Damaged input:"]
+    for damage in totals.damage:
+        expected = "expected" if damage.expected else "NOT EXPECTED"
+        lines.append(
+            f"  {damage.file}: {damage.error_type}, {damage.bytes} bytes lost ({expected})"
+        )
+    ended = " + ".join(str(totals.counts[name]) for name in OUTCOMES)
+    lines += ["", f"Nothing lost: {totals.counts['documents_in']} documents in = {ended}"]
+    return lines
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Returns a table whose first column is aligned to the left, the others to the right."""
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    return [
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in [header, *rows]
+    ]
+
+
+def megabytes(size: int) -> str:
+    """Returns a size in MB (10^6 bytes) with one digit."""
+    return f"{size / 1e6:.1f}"

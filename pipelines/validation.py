@@ -1,0 +1,98 @@
+"""Checks of files that people write, and of outputs."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from raicurate.corpora_manifests.classifier import load_classifier
+from raicurate.corpora_manifests.errors import ContractError, ManifestError
+from raicurate.corpora_manifests.load import load_manifest, load_policy, read_yaml
+from raicurate.exercise_templates.context import ContextLibrary
+from raicurate.pipelines import storage
+from raicurate.pipelines.blocks import Blocks
+from raicurate.pipelines.snapshots import current_snapshot, located
+from raicurate.pipelines.totals import Totals
+from raicurate.pipelines.unit_input import open_with_retries
+
+
+def _manifest(path: Path) -> None:
+    Blocks.create(load_manifest(path))
+
+
+def _context(path: Path) -> None:
+    # A file may rest on the words that ship, or on others of its folder.
+    ContextLibrary.load([path.resolve().parent])
+
+
+_KINDS: dict[str, tuple[str, Callable[[Path], Any]]] = {
+    "corpora": ("manifest", _manifest),
+    "rules": ("policy", load_policy),
+    "sets": ("classifier manifest", load_classifier),
+    "styles": ("context template", _context),
+    "any": ("context template", _context),
+    "parts": ("context template", _context),
+    "hazards": ("lexicon", lambda path: _lexicon(path)),
+}
+"""What a YAML file is, by a key that only this kind has."""
+
+
+def _lexicon(path: Path) -> None:
+    from raicurate.transforms.annotate_lexicon import load_lexicon
+
+    load_lexicon(path)
+
+
+def validate_file(path: Path) -> str:
+    """Checks a YAML file and returns what kind of file it is.
+
+    Raises:
+        ManifestError: It is not valid, or of no known kind.
+    """
+    content = read_yaml(path)
+    keys = content.keys() if isinstance(content, dict) else ()
+    for key, (kind, check) in _KINDS.items():
+        if key in keys:
+            check(path)
+            return kind
+    known = ", ".join(f"{key} ({kind})" for key, (kind, _) in _KINDS.items())
+    raise ManifestError(f"{path} is of no known kind: it has none of the keys {known}")
+
+
+def validate_output(out: str, restricted: str | None, deep: bool) -> Iterator[str]:
+    """Yields what is wrong with the current snapshot of an output.
+
+    Args:
+        out: The output.
+        restricted: Its restricted tier.
+        deep: Compare the content of every part with its digest, beside its size.
+
+    Raises:
+        ContractError: There is no snapshot.
+    """
+    snapshot = current_snapshot(out)
+    if snapshot is None:
+        raise ContractError(f"{out} holds no snapshot; finish a run there first")
+    try:
+        Totals.of(snapshot.receipts, {}).check_conservation()
+    except ContractError as error:
+        yield str(error)
+    for receipt in snapshot.receipts:
+        if not receipt.balanced:
+            yield f"unit {receipt.unit} does not add up: {receipt.counts}"
+    for part in snapshot.parts:
+        path = located(out, restricted, part)
+        if path is None:
+            yield f"{part.path} is missing"
+        elif storage.file_size(path) != part.bytes:
+            yield f"{part.path} has {storage.file_size(path)} bytes instead of {part.bytes}"
+        elif deep and _sha256(path) != part.sha256:
+            yield f"{part.path} has another content than its receipt says"
+
+
+def _sha256(path: str) -> str:
+    digest = hashlib.sha256()
+    with open_with_retries(path) as opened:
+        while block := opened.read(8 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""What a model learned: suites, scoring and statistics."""

@@ -1,0 +1,195 @@
+"""Filters and formatters of datatrove as steps of a manifest, inside our batches.
+
+A filter's verdict and a formatter's change are annotations; the policy decides by `step_failed` and
+`step_changed`. What a formatter replaces is recorded in the spans.
+"""
+
+import copy
+import difflib
+import importlib
+import importlib.metadata
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from raicurate.corpora_manifests.errors import ManifestError, MissingExtraError
+from raicurate.corpora_manifests.manifest import StepSpec
+from raicurate.corpora_manifests.vocabulary import DATA_ACTIONS
+from raicurate.transforms.registry import Annotator
+from raicurate.transforms.schema import SPAN, STEP
+
+INSTALL = "pip install 'raicurate[datatrove]'"
+
+_PROBE = "A plain sentence shows whether everything that this step needs is installed."
+
+
+class DatatroveSteps(Annotator):
+    """Runs the steps of a manifest, in order, on each document.
+
+    Attributes:
+        specs: The steps.
+    """
+
+    name = "datatrove"
+    version = importlib.metadata.version("datatrove")
+    columns = ("steps",)
+
+    def __init__(self, specs: Sequence[StepSpec]) -> None:
+        """Makes the steps and tries each on a sentence.
+
+        Raises:
+            ManifestError: A step is no filter or formatter, or does not take its parameters.
+            MissingExtraError: A step needs a package that is not installed.
+        """
+        self.specs = tuple(specs)
+        self._steps = [(spec.name, _create(spec)) for spec in self.specs]
+
+    def parameters(self) -> dict[str, Any]:
+        """Returns the import names and parameters of the steps."""
+        return {"steps": [[spec.use, spec.with_] for spec in self.specs]}
+
+    def annotate(self, batch: pa.RecordBatch) -> list[pa.Array]:
+        """Returns the column `steps`: a verdict of each step on each document."""
+        rows = [
+            [{"name": name, **_verdict(step, text, identifier)} for name, step in self._steps]
+            for text, identifier in zip(
+                batch.column("text").to_pylist(), batch.column("id").to_pylist(), strict=True
+            )
+        ]
+        return [pa.array(rows, pa.list_(STEP))]
+
+    def reformat(self, applied: pa.RecordBatch, verdicts: pa.Array) -> pa.RecordBatch:
+        """Returns published documents with the changes of the steps made in their original text.
+
+        Args:
+            applied: Columns `text`, `spans` and `action` among others.
+            verdicts: The column `steps` of their annotations.
+        """
+        if not self._steps or not pc.any(verdicts.flatten().field("changed")).as_py():
+            return applied
+        texts = applied.column("text").to_pylist()
+        spans = applied.column("spans").to_pylist()
+        actions = applied.column("action").to_pylist()
+        for row, (action, row_verdicts) in enumerate(
+            zip(actions, verdicts.to_pylist(), strict=True)
+        ):
+            changed = [verdict["changed"] for verdict in row_verdicts]
+            if action in DATA_ACTIONS and any(changed):
+                steps = [step for step, hit in zip(self._steps, changed, strict=True) if hit]
+                texts[row], spans[row] = _reformatted(texts[row], spans[row], steps)
+        for name, values, kind in (
+            ("text", texts, pa.string()),
+            ("spans", spans, pa.list_(SPAN)),
+        ):
+            index = applied.schema.get_field_index(name)
+            applied = applied.set_column(index, applied.schema.field(index), pa.array(values, kind))
+        return applied
+
+
+def _create(spec: StepSpec) -> Any:
+    from datatrove.pipeline.filters.base_filter import BaseFilter
+    from datatrove.pipeline.formatters.base import BaseFormatter
+
+    module_name, _, class_name = spec.use.rpartition(".")
+    try:
+        step_class = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError) as error:
+        raise ManifestError(
+            f"step {spec.use!r} cannot be imported ({error}); name a filter or formatter of "
+            "datatrove by its full import name"
+        ) from error
+    if not (isinstance(step_class, type) and issubclass(step_class, BaseFilter | BaseFormatter)):
+        raise ManifestError(f"step {spec.use!r} is neither a filter nor a formatter of datatrove")
+    try:
+        step = step_class(**spec.with_)
+        _verdict(step, _PROBE, "probe")
+    except ImportError as error:
+        raise MissingExtraError(f"step {spec.name} needs more packages: run `{INSTALL}`") from error
+    except TypeError as error:
+        raise ManifestError(f"step {spec.name!r}: {error}; correct its `with:`") from error
+    return step
+
+
+def _run(step: Any, text: str, identifier: str) -> tuple[str, bool, str | None]:
+    from datatrove.data import Document
+    from datatrove.pipeline.filters.base_filter import BaseFilter, get_filter_result
+
+    # Some steps count on from document to document; a copy makes the result depend on one alone.
+    fresh = copy.deepcopy(step)
+    if not isinstance(step, BaseFilter):
+        return fresh.format(text), True, None
+    document = Document(text=text, id=identifier)
+    passed, reason = get_filter_result(fresh.filter(document))
+    return document.text, bool(passed), reason
+
+
+def _verdict(step: Any, text: str, identifier: str) -> dict[str, Any]:
+    result, passed, reason = _run(step, text, identifier)
+    return {"passed": passed, "reason": reason, "changed": result != text}
+
+
+def _reformatted(
+    text: str, spans: list[dict[str, Any]], steps: Sequence[tuple[str, Any]]
+) -> tuple[str, list[dict[str, Any]]]:
+    """Applies steps to the original stretches of a document and records what they replaced."""
+    everything: list[dict[str, Any]] = [{"start": 0, "end": len(text), "kind": "original", "ref": None}]
+    pieces = [
+        (text[span["start"] : span["end"]], span["kind"], span["ref"])
+        for span in spans or everything
+    ]
+    for name, step in steps:
+        pieces = [
+            new
+            for piece in pieces
+            for new in (_edited(piece[0], name, step) if piece[1] == "original" else [piece])
+        ]
+    result: list[dict[str, Any]] = []
+    position = 0
+    for content, kind, ref in pieces:
+        end = position + len(content)
+        result.append({"start": position, "end": end, "kind": kind, "ref": ref})
+        position = end
+    return "".join(piece[0] for piece in pieces), result
+
+
+def _edited(original: str, name: str, step: Any) -> list[tuple[str, str, str | None]]:
+    changed, _, _ = _run(step, original, "")
+    if changed == original:
+        return [(original, "original", None)]
+    pieces: list[tuple[str, str, str | None]] = []
+    for equal, before, after in _differences(original, changed):
+        if equal:
+            pieces.append((before, "original", None))
+        else:
+            pieces.append((after, "withheld", f"datatrove:{name}"))
+    return pieces
+
+
+def _differences(original: str, changed: str) -> list[tuple[bool, str, str]]:
+    """Returns stretches `(equal, in the original, in the changed text)`, found line by line."""
+    before, after = original.splitlines(keepends=True), changed.splitlines(keepends=True)
+    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
+    stretches: list[tuple[bool, str, str]] = []
+    for tag, start, end, new_start, new_end in matcher.get_opcodes():
+        old, new = "".join(before[start:end]), "".join(after[new_start:new_end])
+        if tag == "equal":
+            stretches.append((True, old, new))
+            continue
+        prefix = _common_prefix(old, new)
+        suffix = _common_prefix(old[prefix:][::-1], new[prefix:][::-1])
+        old_end, new_stop = len(old) - suffix, len(new) - suffix
+        stretches += [
+            (True, old[:prefix], new[:prefix]),
+            (False, old[prefix:old_end], new[prefix:new_stop]),
+            (True, old[old_end:], new[new_stop:]),
+        ]
+    return [stretch for stretch in stretches if stretch[1] or stretch[2]]
+
+
+def _common_prefix(first: str, second: str) -> int:
+    for index, (left, right) in enumerate(zip(first, second, strict=False)):
+        if left != right:
+            return index
+    return min(len(first), len(second))

@@ -1,0 +1,203 @@
+"""The frozen Arrow schemas of everything that is stored, and of the batches in between.
+
+A schema changes only together with `SCHEMA_VERSION`, which stands in every Parquet footer.
+Offsets are Unicode code points, `end` is exclusive.
+"""
+
+import pyarrow as pa
+
+SCHEMA_VERSION = "1"
+
+
+def _required(name: str, kind: pa.DataType) -> pa.Field:
+    return pa.field(name, kind, nullable=False)
+
+
+SPAN = pa.struct(
+    [
+        _required("start", pa.int32()),
+        _required("end", pa.int32()),
+        _required("kind", pa.string()),
+        pa.field("ref", pa.string()),
+    ]
+)
+"""A stretch of `text`: `ref` names the template part, personal-data kind or reason behind it."""
+
+HAZARD = pa.struct(
+    [
+        _required("hazard", pa.string()),
+        _required("stance", pa.string()),
+        _required("operational", pa.bool_()),
+        _required("score", pa.float32()),
+        _required("start", pa.int32()),
+        _required("end", pa.int32()),
+    ]
+)
+"""A hazard found in the original text, with the passage that shows it."""
+
+ANNOTATOR = pa.struct(
+    [
+        _required("name", pa.string()),
+        _required("version", pa.string()),
+        pa.field("model", pa.string()),
+    ]
+)
+
+MEDIA = pa.struct(
+    [
+        pa.field("path", pa.string()),
+        pa.field("mime", pa.string()),
+        pa.field("bytes", pa.binary()),
+        pa.field("start", pa.int32()),
+    ]
+)
+
+SOURCE_FIELDS: list[pa.Field] = [
+    _required("id", pa.string()),
+    _required("text", pa.string()),
+    _required("source", pa.string()),
+    pa.field("added", pa.string()),
+    pa.field("created", pa.string()),
+    pa.field("url", pa.string()),
+    pa.field("declared_lang", pa.string()),
+    _required("metadata", pa.string()),
+    _required("text_sha256", pa.string()),
+    _required("src_file", pa.string()),
+    _required("src_row", pa.int64()),
+]
+SOURCE = pa.schema(SOURCE_FIELDS)
+"""What a reader yields: one row a document, in input order. `metadata` is a JSON object."""
+
+DOCUMENTS = pa.schema(
+    [
+        _required("id", pa.string()),
+        pa.field("text", pa.string()),
+        _required("source", pa.string()),
+        pa.field("added", pa.string()),
+        pa.field("created", pa.string()),
+        pa.field("url", pa.string()),
+        pa.field("lang", pa.string()),
+        pa.field("lang_score", pa.float32()),
+        _required("metadata", pa.string()),
+        pa.field("harm_score", pa.float32()),
+        pa.field("severity", pa.int8()),
+        _required("hazards", pa.list_(HAZARD)),
+        _required("dimensions", pa.list_(pa.string())),
+        _required("action", pa.string()),
+        _required("rule", pa.string()),
+        _required("spans", pa.list_(SPAN)),
+        _required("text_sha256", pa.string()),
+        _required("src_file", pa.string()),
+        _required("src_row", pa.int64()),
+        _required("corpus", pa.string()),
+        _required("license", pa.string()),
+        _required("derived_from", pa.list_(pa.string())),
+        _required("annotators", pa.list_(ANNOTATOR)),
+        pa.field("media", pa.list_(MEDIA)),
+    ]
+)
+"""What is published under `data/` and, with `text` perhaps null, in the restricted tier."""
+
+ANNOTATED_HAZARD = pa.struct(
+    [
+        *list(HAZARD),
+        _required("target", pa.bool_()),
+        _required("threat", pa.bool_()),
+    ]
+)
+"""A hazard as stored before policy: with what its gravity depends on, whatever its score."""
+
+LEXICON_HIT = pa.struct(
+    [
+        _required("hazard", pa.string()),
+        _required("hits", pa.int32()),
+        _required("distinct", pa.int32()),
+    ]
+)
+
+PERSONAL_DATA = pa.struct(
+    [
+        _required("start", pa.int32()),
+        _required("end", pa.int32()),
+        _required("kind", pa.string()),
+    ]
+)
+
+STEP = pa.struct(
+    [
+        _required("name", pa.string()),
+        _required("passed", pa.bool_()),
+        pa.field("reason", pa.string()),
+        _required("changed", pa.bool_()),
+    ]
+)
+"""The verdict of a third-party filter (`passed`) or formatter (`changed`) on one document."""
+
+LABEL_FIELDS: list[pa.Field] = [
+    pa.field("lang", pa.string()),
+    pa.field("lang_score", pa.float32()),
+    pa.field("lexicon", pa.list_(LEXICON_HIT)),
+    pa.field("harm_score", pa.float32()),
+    pa.field("harm_model", pa.string()),
+    pa.field("hazards", pa.list_(ANNOTATED_HAZARD)),
+    pa.field("personal_data", pa.list_(PERSONAL_DATA)),
+    pa.field("steps", pa.list_(STEP)),
+]
+"""Every column that annotators may fill; null where none did. `harm_model` is `none` where the
+language has no measured model."""
+
+ANNOTATIONS = pa.schema(
+    [
+        _required("id", pa.string()),
+        _required("text_sha256", pa.string()),
+        _required("src_file", pa.string()),
+        _required("src_row", pa.int64()),
+        _required("chars", pa.int32()),
+        *LABEL_FIELDS,
+        pa.field("error_stage", pa.string()),
+        pa.field("error_type", pa.string()),
+        pa.field("error_message", pa.string()),
+    ]
+)
+"""What annotators said, aligned to the input: same rows, same order, no text.
+
+A row whose `error_type` is set could not be annotated and becomes an error.
+"""
+
+ERRORS = pa.schema(
+    [
+        _required("unit", pa.string()),
+        _required("file", pa.string()),
+        pa.field("row", pa.int64()),
+        pa.field("id", pa.string()),
+        _required("stage", pa.string()),
+        _required("error_type", pa.string()),
+        _required("message", pa.string()),
+        pa.field("bytes", pa.int64()),
+    ]
+)
+"""One row for each document, or remainder of a file (`lost_tail`), that could not be used."""
+
+LEDGER = pa.schema(
+    [
+        pa.field("id", pa.string()),
+        _required("src_file", pa.string()),
+        pa.field("src_row", pa.int64()),
+        pa.field("lang", pa.string()),
+        _required("action", pa.string()),
+        _required("rule", pa.string()),
+        pa.field("harm_score", pa.float32()),
+        pa.field("severity", pa.int8()),
+        _required("hazards", pa.list_(pa.string())),
+        pa.field("text_sha256", pa.string()),
+        pa.field("tier", pa.string()),
+        pa.field("part", pa.int32()),
+    ]
+)
+"""One row for each input document. `tier` is `data`, `restricted`, `errors` or null (dropped);
+`part` counts the parts of the unit in that tier."""
+
+
+def empty_batch(schema: pa.Schema) -> pa.RecordBatch:
+    """Returns a batch of `schema` without rows."""
+    return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
