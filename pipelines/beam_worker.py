@@ -1,22 +1,141 @@
-"""A worker process of a local Beam run: `python -m raicurate.pipelines.beam_worker`.
+"""Worker processes of a local Beam run.
 
-It is Beam's own worker; only its start is silent, since local workers share our stderr.
+A host (`python -m raicurate.pipelines.beam_worker`) imports what workers need while the runner is
+still starting, and forks a worker at each request. So imports are paid for once, however many
+workers there are, and beside those of the runner.
+
+A socket ties every worker to the process of the runner. It closes when either of them ends, in
+whatever way: the runner then knows that a worker died, and no worker outlives the runner.
 """
 
+import gc
+import json
 import logging
 import os
+import signal
+import socket
+import subprocess
 import sys
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+
+_COMMAND = (sys.executable, "-m", "raicurate.pipelines.beam_worker")
+_DONE = b"."
+
+
+class WorkerHost:
+    """The host, as seen by the runner. A context manager, at whose end all workers end."""
+
+    def __init__(self) -> None:
+        self._requests, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(_COMMAND, stdin=theirs)
+
+    def __enter__(self) -> "WorkerHost":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._requests.close()
+        self._process.wait()
+
+    def start_worker(self, environment: Mapping[str, str]) -> "Worker":
+        """Starts a worker with some more environment variables.
+
+        Raises:
+            OSError: The host has ended.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            socket.send_fds(self._requests, [b"w"], [theirs.fileno()])
+        ours.sendall(json.dumps(dict(environment)).encode() + b"\n")
+        return Worker(ours)
+
+
+class Worker:
+    """A worker, as seen by the runner."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+
+    def wait(self) -> bool:
+        """Waits for the end of the worker; returns whether it ended by itself, its work done."""
+        with self._connection:
+            try:
+                return self._connection.recv(1) == _DONE
+            except ConnectionResetError:
+                return False
 
 
 def main() -> None:
-    """Runs the worker until the runner has no more work."""
+    """Runs the host until the process of the runner closes its end, or dies."""
+    # The terminal sends Ctrl-C to all: the runner handles it, workers end at once and silently,
+    # and the host stays until it has collected them.
+    on_interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if on_interrupt != signal.SIG_IGN:
+        on_interrupt = signal.SIG_DFL
+    requests = socket.socket(fileno=os.dup(0))
+    with open(os.devnull, "rb") as nothing:  # noqa: PTH123 (a file descriptor is what is wanted)
+        os.dup2(nothing.fileno(), 0)
+    _be_silent()
+    _import_everything()
+    gc.freeze()
+    while True:
+        _, received, _, _ = socket.recv_fds(requests, 1, 1)
+        if not received:
+            break
+        if os.fork() == 0:
+            requests.close()
+            signal.signal(signal.SIGINT, on_interrupt)
+            os._exit(_work(socket.socket(fileno=received[0])))
+        os.close(received[0])
+    while True:
+        try:
+            os.wait()
+        except ChildProcessError:
+            return
+
+
+def _be_silent() -> None:
     level = os.environ.get("RAI_LOG_LEVEL", "ERROR").upper()
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
     # Beam lowers the level of the root logger before it knows the one that was asked for.
     logging.disable(logging.getLevelName(level) - 1)
+
+
+def _import_everything() -> None:
+    import apache_beam.runners.worker.sdk_worker_main
+
+    from raicurate.pipelines import curate, reading
+    from raicurate.transforms import registry
+
+    del apache_beam, curate
+    reading.registered()
+    registry.registered()
+
+
+def _work(runner: socket.socket) -> int:
+    """Does what the runner asks for; returns the exit code."""
     from apache_beam.runners.worker import sdk_worker_main
 
-    sdk_worker_main.main(sys.argv)
+    os.environ.update(json.loads(runner.makefile("rb").readline()))
+    threading.Thread(target=_end_with, args=(runner,), daemon=True).start()
+    try:
+        sdk_worker_main.main(sys.argv)
+    except Exception:
+        return 1  # Beam has logged it
+    runner.sendall(_DONE)
+    return 0
+
+
+def _end_with(runner: socket.socket) -> None:
+    runner.recv(1)
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The command `raicurate`. Each command is a module `command_<name>.py`, imported when it is run."""
+"""The command `raicurate`; each of its commands is a module `command_<name>.py`."""
 
 import argparse
 import importlib

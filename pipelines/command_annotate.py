@@ -10,7 +10,6 @@ from raicurate.corpora_manifests.errors import PartialRunError, UsageError
 from raicurate.corpora_manifests.load import is_uri
 from raicurate.corpora_manifests.manifest import DEFAULT_ANNOTATORS, Keys
 from raicurate.pipelines import reading, storage
-from raicurate.pipelines.unit_input import open_with_retries
 from raicurate.transforms import registry
 from raicurate.transforms.annotate import annotate
 from raicurate.transforms.schema import ANNOTATIONS
@@ -49,7 +48,7 @@ def execute(options: argparse.Namespace) -> int:
                 part = reading.FileRange(path, name)
                 read_options = reading.ReadOptions(keys=keys, source=name)
                 format_name = reading.detect_format(path)
-                for batch in reading.read(part, format_name, open_with_retries, read_options):
+                for batch in reading.read(part, format_name, storage.open_read, read_options):
                     errors += batch.errors
                     if batch.documents.num_rows:
                         labels = annotate(batch.documents, annotators)

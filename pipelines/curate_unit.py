@@ -11,10 +11,10 @@ from raicurate.pipelines.blocks import Blocks
 from raicurate.pipelines.deny_list import DenyList
 from raicurate.pipelines.keys import Keys, RunConfig
 from raicurate.pipelines.output_rows import error_rows, ledger_rows, published_rows, unread_rows
-from raicurate.pipelines.unit_input import read_unit
 from raicurate.pipelines.receipts import Receipt, write_receipt
 from raicurate.pipelines.stored_annotations import StoredAnnotations
 from raicurate.pipelines.tally import Tally
+from raicurate.pipelines.unit_input import read_unit
 from raicurate.pipelines.unit_writer import UnitWriter
 from raicurate.pipelines.units import Unit
 from raicurate.transforms.annotate import annotate

@@ -162,7 +162,7 @@ class _Gzip:
                 output = decoder.decompress(data, _PIECE_BYTES)
             except zlib.error as error:
                 raise self._broken(start, data, before, held, str(error)) from error
-            used = len(data) - len(decoder.unconsumed_tail) - len(decoder.unused_data)
+            used = _used(decoder, data)
             source.skip(used)
             held.append(_Piece(start, data[:used], output, before))
             feed = min(4 * feed, _FEED_BYTES)
@@ -201,7 +201,7 @@ class _Gzip:
                 output += decoder.decompress(data, _TRIAL_BYTES)
             except zlib.error:
                 return output, "bad"
-            source.skip(len(data) - len(decoder.unconsumed_tail) - len(decoder.unused_data))
+            source.skip(_used(decoder, data))
             feed = min(4 * feed, _FEED_BYTES)
         return output, "end" if decoder.eof else "long"
 
@@ -209,6 +209,13 @@ class _Gzip:
         """Returns the number of zero bytes at the position, which pad archives behind a member."""
         head = source.peek(_FIRST_FEED_BYTES) if source.position else b""
         return len(head) - len(head.lstrip(b"\0"))
+
+
+def _used(decoder: Any, data: bytes) -> int:
+    """Returns how many bytes of `data` the last call took."""
+    # At the end of a member, what is left may stand in both.
+    left = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
+    return len(data) - len(left)
 
 
 def _fresh(decoder: Any) -> Any:

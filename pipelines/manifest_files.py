@@ -1,13 +1,12 @@
-"""The promised files of a manifest: building the list, and verifying it against what is there."""
+"""The promised files of a manifest: building the list, and verifying what is there."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import hashlib
-
 from raicurate.corpora_manifests.manifest import Corpus, FileEntry, Manifest
 from raicurate.pipelines import reading, storage
-from raicurate.pipelines.unit_input import open_with_retries, read_options
+from raicurate.pipelines.unit_input import read_options
 from raicurate.pipelines.units import find_files
 
 
@@ -71,7 +70,7 @@ def _problem(
 
 
 def _sha256(path: str) -> str:
-    with open_with_retries(path) as opened:
+    with storage.open_read(path) as opened:
         digest = hashlib.sha256()
         while block := opened.read(8 << 20):
             digest.update(block)
@@ -84,7 +83,7 @@ def _rows(file: storage.FileStatus, corpus: Corpus, manifest: Manifest) -> int:
     options = read_options(corpus, manifest.output)
     return sum(
         batch.documents.num_rows + len(batch.errors)
-        for batch in reading.read(part, format_name, open_with_retries, options)
+        for batch in reading.read(part, format_name, storage.open_read, options)
     )
 
 

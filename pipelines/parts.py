@@ -23,7 +23,7 @@ ZSTD_LEVEL = 3
 _DICTIONARY_COLUMNS = [
     "source", "added", "lang", "action", "rule", "src_file", "corpus", "license", "tier", "unit",
     "file", "stage", "error_type", "error_stage", "harm_model",
-    "hazards.list.element.hazard", "hazards.list.element.stance",
+    "hazards.list.element.hazard", "hazards.list.element.stance", "hazards.list.element",
     "dimensions.list.element", "spans.list.element.kind", "spans.list.element.ref",
     "annotators.list.element.name", "annotators.list.element.version",
     "annotators.list.element.model", "lexicon.list.element.hazard",

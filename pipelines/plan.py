@@ -16,6 +16,7 @@ from raicurate.pipelines.blocks import Blocks
 from raicurate.pipelines.curate_unit import Job
 from raicurate.pipelines.keys import Keys, RunConfig
 from raicurate.pipelines.receipts import Part, Receipt, read_receipts
+from raicurate.pipelines.retrying import with_retries
 from raicurate.pipelines.snapshots import Snapshot, current_snapshot, located
 from raicurate.pipelines.units import Unit, UnitFile, find_files, plan_units
 
@@ -213,7 +214,7 @@ class _Identities:
     def _of(self, file: storage.FileStatus) -> str:
         stamp, content = self._known.get(file.path, ["", ""])
         if stamp != file.stamp:
-            content = storage.with_retries(lambda: storage.checksum(file))
+            content = with_retries(lambda: storage.checksum(file))
         self._used[file.path] = [file.stamp, content]
         return content
 

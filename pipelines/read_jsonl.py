@@ -113,6 +113,8 @@ def _documents(
         elif isinstance(record := _parse(item.line), dict):
             # The beginning or the end of an object is never an object itself: this one is whole.
             add(row, record, len(item.line))
+        else:
+            continue
         row += 1
         yield from builder.drain()
 

@@ -152,7 +152,7 @@ def _file(
 
 def _text_fault(schema: pa.Schema, key: str) -> str | None:
     """Returns why no text can come from a file of this schema, or None."""
-    head = key if key in schema.names else key.split(".")[0]
+    head = key if key in schema.names else key.split(".", maxsplit=1)[0]
     found = ", ".join(f"{field.name} ({field.type})"[:80] for field in list(schema)[:20])
     cure = f"set `keys: {{text: ...}}` of the corpus to one of its columns: {found}"
     if head not in schema.names:

@@ -107,13 +107,13 @@ class Receipt:
 
     @classmethod
     def from_json(cls, content: bytes) -> "Receipt | None":
-        """Returns the receipt, or None if it is half-written or was changed."""
+        """Returns the receipt, or None if it is half-written, changed or of another version."""
         try:
             values = orjson.loads(content)
             promised = values.pop("digest")
+            return cls.from_plain(values) if promised == digest(values) else None
         except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError):
             return None
-        return cls.from_plain(values) if promised == digest(values) else None
 
     @classmethod
     def from_plain(cls, values: dict[str, Any]) -> "Receipt":

@@ -94,8 +94,9 @@ class BatchBuilder:
         self._max_text = options.max_document_bytes
         self._max_metadata = options.record_limit
         keys = options.keys
-        self._keys = (keys.text, keys.id, keys.url, keys.created, keys.lang)
-        named = [key for key in self._keys if key is not None]
+        self._keys = (keys.text, keys.id, keys.url, keys.created)
+        self._lang_key = keys.lang
+        named = [*self._keys, *(() if keys.lang is None else (keys.lang,))]
         self._dotted = [key for key in named if "." in key]
         self._used = frozenset((*named, *_OWN_KEYS))
         self._others: dict[tuple[str, ...], list[str]] = {}
@@ -145,9 +146,10 @@ class BatchBuilder:
             metadata = record.get("metadata")
         else:
             get = record.get
-            text_key, id_key, url_key, created_key, lang_key = self._keys
+            text_key, id_key, url_key, created_key = self._keys
             text, name, url = get(text_key, _MISSING), get(id_key), get(url_key)
-            created, lang = get(created_key), get(lang_key)
+            created = get(created_key)
+            lang = None if self._lang_key is None else get(self._lang_key)
 
         rest = self._rest(record)
         if type(metadata) is dict:
@@ -195,7 +197,8 @@ class BatchBuilder:
 
     def _reach(self, record: dict[str, Any]) -> list[Any]:
         """Returns text, id, url, created and lang by dotted names; only text may be missing."""
-        text, *others = (_MISSING if key is None else reach(record, key) for key in self._keys)
+        text, *others = (reach(record, key) for key in self._keys)
+        others.append(None if self._lang_key is None else reach(record, self._lang_key))
         return [text, *(None if value is _MISSING else value for value in others)]
 
     def add_document(

@@ -20,6 +20,7 @@ from raicurate.pipelines.receipts import Receipt, read_receipts
 from raicurate.pipelines.runners import BeamExecutor, Executor
 from raicurate.pipelines.snapshots import Snapshot, arrange, commit_snapshot, numbers
 from raicurate.pipelines.totals import Totals
+from raicurate.pipelines.withdrawals import erase_withdrawn
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,9 @@ def run(
     """
     started = time.monotonic()
     with storage.exclusive(config.out):
+        for folder in (config.out, config.restricted):
+            if folder is not None:
+                storage.remove_temporaries(folder)
         plan = make_plan(config)
         planned = time.monotonic()
         if announce is not None:
@@ -149,6 +153,9 @@ def finish(
     snapshot = _snapshot(config, receipts, previous)
     if not snapshot.same_content(previous):
         commit_snapshot(config.out, snapshot)
+    # A first look with a limit or a sample withdraws nothing that it leaves out.
+    if config.limit is None and config.sample is None:
+        erase_withdrawn(config.out, config.restricted, snapshot)
     arrange(config.out, config.restricted, snapshot.parts)
     storage.write_bytes(storage.join(config.out, "_rai", "totals.json"), totals.to_json())
     card = dataset_card(config.manifest, totals, snapshot)

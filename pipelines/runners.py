@@ -1,20 +1,18 @@
 """How jobs are executed: in this process without Beam, or by a Beam runner."""
 
+import contextlib
 import os
-import shlex
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from raicurate.corpora_manifests.errors import RaicurateError
+from raicurate.pipelines.beam_worker import WorkerHost
 from raicurate.pipelines.curate_unit import Job, UnitCurator
 from raicurate.pipelines.failures import write_failure
 from raicurate.pipelines.keys import RunConfig
 
 SMALL_PLAN_BYTES = 64 << 20
 """Below this much text, starting worker processes costs more than they save."""
-
-_WORKER_COMMAND = shlex.join([sys.executable, "-m", "raicurate.pipelines.beam_worker"])
 
 Executor = Callable[[RunConfig, Sequence[Job], str], None]
 """Does all jobs. The last argument is the path where they are written as JSON lines."""
@@ -46,28 +44,35 @@ class BeamExecutor:
 
     def __call__(self, config: RunConfig, jobs: Sequence[Job], jobs_path: str) -> None:
         """Runs the graph to its end."""
-        import apache_beam as beam
-        from apache_beam.options.pipeline_options import PipelineOptions
-        from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-        from apache_beam.transforms.environments import SubprocessSDKEnvironment
-
-        from raicurate.pipelines.curate import Curate
-
         named = any(option.partition("=")[0] == "--runner" for option in self.options)
-        options = list(self.options)
-        # Never the default runner: it tries to download a binary first.
-        runner = None
-        if not named:
-            workers = self._workers(jobs)
-            options.append(f"--direct_num_workers={workers}")
-            environment = SubprocessSDKEnvironment.from_command_string(_WORKER_COMMAND)
-            runner = FnApiRunner(
-                environment if workers > 1 else None, bundle_repeat=self.bundle_repeat
+        workers = 1 if named else self._workers(jobs)
+        with contextlib.ExitStack() as stack:
+            # Before the import of Beam, so that the imports of the workers run beside it.
+            host = stack.enter_context(WorkerHost()) if workers > 1 else None
+
+            import apache_beam as beam
+            from apache_beam.options.pipeline_options import PipelineOptions
+            from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+            from raicurate.pipelines.beam_environment import ForkedWorkers
+            from raicurate.pipelines.curate import Curate
+
+            options = (
+                list(self.options) if named else [*self.options, f"--direct_num_workers={workers}"]
             )
-        pipeline_options = PipelineOptions(options, save_main_session=False)
-        pipeline = beam.Pipeline(runner=runner, options=pipeline_options)
-        pipeline | "Curate" >> Curate(config, jobs_path)  # noqa: B018
-        pipeline.run().wait_until_finish()
+            pipeline_options = PipelineOptions(options, save_main_session=False)
+            # Never the default runner: it tries to download a binary first.
+            runner = None
+            if not named:
+                environment = (
+                    None
+                    if host is None
+                    else stack.enter_context(ForkedWorkers(host, pipeline_options))
+                )
+                runner = FnApiRunner(environment, bundle_repeat=self.bundle_repeat)
+            pipeline = beam.Pipeline(runner=runner, options=pipeline_options)
+            pipeline | "Curate" >> Curate(config, jobs_path)
+            pipeline.run().wait_until_finish()
 
     def _workers(self, jobs: Sequence[Job]) -> int:
         if self.workers is not None:

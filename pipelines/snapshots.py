@@ -83,8 +83,13 @@ def current_snapshot(out: str) -> Snapshot | None:
     path = pointer_path(out)
     if not storage.exists(path):
         return None
-    number = storage.read_bytes(path).strip()
-    return load_snapshot(out, int(number))
+    content = storage.read_bytes(path).strip()
+    if not content.isdigit():
+        raise ContractError(
+            f"{path} does not name a snapshot, so the current one is not known; write one of the "
+            f"numbers {numbers(out)} into it"
+        )
+    return load_snapshot(out, int(content))
 
 
 def load_snapshot(out: str, number: int) -> Snapshot:
@@ -97,7 +102,7 @@ def load_snapshot(out: str, number: int) -> Snapshot:
     try:
         values = orjson.loads(storage.read_bytes(path))
         promised = values.pop("digest")
-    except (OSError, orjson.JSONDecodeError, KeyError) as error:
+    except (OSError, orjson.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
         raise ContractError(f"{path} is no readable snapshot; known are {numbers(out)}") from error
     if promised != digest(values):
         raise ContractError(f"{path} was changed after it was written; take another snapshot")
@@ -109,7 +114,8 @@ def load_snapshot(out: str, number: int) -> Snapshot:
 def numbers(out: str) -> list[int]:
     """Returns the numbers of all snapshots of an output, sorted."""
     files = storage.list_files(storage.join(out, "_rai", "snapshots"), ("*.json",))
-    return [int(file.name.removesuffix(".json")) for file in files]
+    names = [file.name.removesuffix(".json") for file in files]
+    return sorted(int(name) for name in names if name.isdecimal())
 
 
 def commit_snapshot(out: str, snapshot: Snapshot) -> None:

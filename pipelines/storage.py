@@ -6,10 +6,11 @@ delete. Every operation passes a failpoint, so that tests can make any of them f
 """
 
 import contextlib
-import errno
 import fcntl
+import fnmatch
 import functools
 import hashlib
+import io
 import os
 import re
 import shutil
@@ -17,20 +18,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, TypeVar
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from raicurate.corpora_manifests.errors import OutputBusyError
 from raicurate.corpora_manifests.load import is_uri
-
-Result = TypeVar("Result")
+from raicurate.pipelines.retrying import RetryingFile
 
 TEMPORARY_PREFIX = ".tmp-"
-
-RETRY_DELAYS = (0.2, 1.0, 5.0)
-"""Seconds to wait before each repetition of a read that failed for a while."""
-
-_PERMANENT = {errno.ENOENT, errno.EACCES, errno.EISDIR, errno.ENOTDIR, errno.ENOSPC, errno.EROFS}
 
 
 def _no_failpoint(operation: str, path: str) -> None:
@@ -77,24 +72,15 @@ def absolute(path: str) -> str:
     return path if is_uri(path) else str(Path(path).resolve())
 
 
-def with_retries(operation: Callable[[], Result]) -> Result:
-    """Returns the result of an operation that may fail for a while.
-
-    Raises:
-        OSError: It failed after all repetitions, or in a way that no repetition mends.
-    """
-    for delay in RETRY_DELAYS:
-        try:
-            return operation()
-        except OSError as error:
-            if error.errno in _PERMANENT:
-                raise
-            time.sleep(delay)
-    return operation()
-
-
 def open_read(path: str) -> BinaryIO:
-    """Opens a file as it is stored, never decompressed, for seeking and reading."""
+    """Opens a file as it is stored, never decompressed, for seeking and reading.
+
+    Reads that fail for a while are repeated.
+    """
+    return io.BufferedReader(RetryingFile(lambda: _open_once(path)), buffer_size=1 << 20)
+
+
+def _open_once(path: str) -> BinaryIO:
     failpoint("read", path)
     if is_uri(path):
         from apache_beam.io.filesystem import CompressionTypes
@@ -108,12 +94,8 @@ def open_read(path: str) -> BinaryIO:
 
 def read_bytes(path: str) -> bytes:
     """Returns the content of a small file."""
-
-    def read() -> bytes:
-        with open_read(path) as file:
-            return file.read()
-
-    return with_retries(read)
+    with open_read(path) as file:
+        return file.read()
 
 
 def exists(path: str) -> bool:
@@ -131,8 +113,8 @@ def folder_exists(path: str) -> bool:
 def file_size(path: str) -> int | None:
     """Returns the size of a file in bytes, or None where there is none."""
     if is_uri(path):
-        matches = _file_systems().match([path])[0].metadata_list
-        return matches[0].size_in_bytes if matches else None
+        metadata = _remote_metadata(path)
+        return None if metadata is None else int(metadata.size_in_bytes)
     try:
         return Path(path).stat().st_size
     except (FileNotFoundError, NotADirectoryError):
@@ -166,6 +148,13 @@ def new_temporary(folder: str) -> Path:
     handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=local)
     os.close(handle)
     return Path(name)
+
+
+def remove_temporaries(folder: str) -> None:
+    """Removes what a killed run left half-written below a local folder."""
+    if not is_uri(folder):
+        for path in Path(folder).rglob(f"{TEMPORARY_PREFIX}*"):
+            path.unlink(missing_ok=True)
 
 
 def publish(temporary: Path, path: str) -> None:
@@ -228,32 +217,38 @@ def list_files(folder: str, patterns: Sequence[str] = ("**",)) -> list[FileStatu
 
 def glob_matcher(pattern: str) -> Callable[[str], bool]:
     """Returns a predicate on names below a folder for a glob with `*`, `?`, `[..]` and `**`."""
-    parts = []
-    for part in pattern.split("/"):
-        if part == "**":
-            parts.append("(?:[^/]+/)*")
-        else:
-            pieces = re.split(r"(\*|\?|\[[^]]+\])", part)
-            translated = (_WILDCARDS.get(piece) or _literal(piece) for piece in pieces)
-            parts.append("".join(translated) + "/")
-    expression = "".join(parts)
-    expression = expression[:-1] if expression.endswith("/") else expression + "[^/]+"
-    compiled = re.compile(expression)
-    return lambda name: compiled.fullmatch(name) is not None
+    parts = [None if part == "**" else _component(part) for part in _components(pattern)]
+    return lambda name: _matches(parts, name.split("/"))
 
 
-_WILDCARDS = {"*": "[^/]*", "?": "[^/]"}
+_Component = Callable[[str], object]
 
 
-def _literal(piece: str) -> str:
-    if len(piece) > 2 and piece.startswith("[") and piece.endswith("]"):
-        return "[" + piece[1:-1].replace("\\", r"\\").replace("!", "^", piece[1] == "!") + "]"
-    return re.escape(piece)
+def _components(pattern: str) -> list[str]:
+    return [part for part in pattern.split("/") if part not in {"", "."}]
+
+
+def _component(part: str) -> _Component:
+    return re.compile(fnmatch.translate(part)).match
+
+
+def _matches(parts: Sequence[_Component | None], names: Sequence[str]) -> bool:
+    if not parts or not names:
+        return not parts and not names
+    if parts[0] is None:
+        if len(parts) == 1:
+            return True
+        return any(_matches(parts[1:], names[skipped:]) for skipped in range(len(names)))
+    return parts[0](names[0]) is not None and _matches(parts[1:], names[1:])
 
 
 def _local_files(folder: Path) -> Iterator[FileStatus]:
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    for parent, folders, names in os.walk(folder, followlinks=True, onerror=_raise_unless_missing):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and not _leads_back(Path(parent, name))
+        )
         for name in names:
             if name.startswith("."):
                 continue
@@ -266,13 +261,24 @@ def _local_files(folder: Path) -> Iterator[FileStatus]:
             yield FileStatus(str(path), relative, status.st_size, _local_stamp(status))
 
 
+def _raise_unless_missing(error: OSError) -> None:
+    # A folder that cannot be listed would otherwise be left out in silence.
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
+
+
+def _leads_back(folder: Path) -> bool:
+    """Returns whether a folder is a link to one that it stands in."""
+    return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())
+
+
 def _remote_files(folder: str, patterns: Sequence[str]) -> Iterator[FileStatus]:
     prefix = folder.rstrip("/") + "/"
     seen = set()
     for pattern in patterns:
-        fixed = PurePosixPath(pattern.partition("*")[0].partition("?")[0].partition("[")[0])
-        start = prefix + (f"{fixed}" if "*" in pattern else pattern).removeprefix(".")
-        query = start if start == prefix + pattern else start.rstrip("/") + "**"
+        whole = "/".join(_components(pattern))
+        fixed = re.split(r"[*?[]", whole, maxsplit=1)[0]
+        query = prefix + (whole if fixed == whole else f"{fixed}**")
         for metadata in _file_systems().match([query])[0].metadata_list:
             name = metadata.path.removeprefix(prefix)
             hidden = any(part.startswith(".") for part in name.split("/"))
@@ -285,8 +291,8 @@ def _remote_files(folder: str, patterns: Sequence[str]) -> Iterator[FileStatus]:
 def stamp(path: str) -> str:
     """Returns the stamp of a file (see `FileStatus`), or an empty string if there is none."""
     if is_uri(path):
-        matches = _file_systems().match([path])[0].metadata_list
-        return _remote_stamp(matches[0]) if matches else ""
+        metadata = _remote_metadata(path)
+        return "" if metadata is None else _remote_stamp(metadata)
     try:
         return _local_stamp(Path(path).stat())
     except FileNotFoundError:
@@ -295,6 +301,12 @@ def stamp(path: str) -> str:
 
 def _local_stamp(status: os.stat_result) -> str:
     return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_ino}"
+
+
+def _remote_metadata(path: str) -> Any:
+    # Matching would take a `[` in the name of an object for a wildcard.
+    system = _file_systems().get_filesystem(path)
+    return system.metadata(path) if system.exists(path) else None
 
 
 def _remote_stamp(metadata: Any) -> str:

@@ -1,8 +1,6 @@
 """Reading the documents of a unit, and making sure that they are those that were planned."""
 
-import io
 from collections.abc import Iterator
-from typing import BinaryIO
 
 import pyarrow.compute as pc
 
@@ -32,7 +30,7 @@ def read_unit(unit: Unit, config: RunConfig) -> Iterator[reading.ReadBatch]:
         path = storage.join(corpus.root, file.name)
         _check_unchanged(path, file)
         part = reading.FileRange(path, file.name, file.start, file.end)
-        for batch in reading.read(part, file.format, open_with_retries, options):
+        for batch in reading.read(part, file.format, storage.open_read, options):
             sampled = _sampled(batch, config.sample)
             if remaining is not None:
                 sampled = _first(sampled, remaining)
@@ -78,60 +76,3 @@ def _sampled(batch: reading.ReadBatch, share: float | None) -> reading.ReadBatch
 def _first(batch: reading.ReadBatch, count: int) -> reading.ReadBatch:
     documents = batch.documents.slice(0, count)
     return batch._replace(documents=documents, errors=batch.errors[: count - documents.num_rows])
-
-
-def open_with_retries(path: str) -> BinaryIO:
-    """Opens a file such that reads that fail for a while are repeated where they stopped."""
-    opened = storage.with_retries(lambda: storage.open_read(path))
-    return io.BufferedReader(_Retrying(path, opened), buffer_size=1 << 20)
-
-
-class _Retrying(io.RawIOBase):
-    """A file that is opened again, and read on, when a read fails for a while."""
-
-    def __init__(self, path: str, opened: BinaryIO) -> None:
-        super().__init__()
-        self._path = path
-        self._opened: BinaryIO | None = opened
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._position = self._file().seek(offset, whence)
-        return self._position
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        def read() -> bytes:
-            try:
-                return self._file().read(len(buffer))
-            except OSError:
-                self._drop()
-                raise
-
-        content = storage.with_retries(read)
-        buffer[: len(content)] = content
-        self._position += len(content)
-        return len(content)
-
-    def _file(self) -> BinaryIO:
-        if self._opened is None:
-            self._opened = storage.open_read(self._path)
-            self._opened.seek(self._position)
-        return self._opened
-
-    def _drop(self) -> None:
-        if self._opened is not None:
-            self._opened.close()
-            self._opened = None
-
-    def close(self) -> None:
-        self._drop()
-        super().close()

@@ -17,8 +17,10 @@ from raicurate.transforms import schema
 
 
 class UnitWriter:
-    """Distributes the rows of a unit over its layers. A context manager: what is not committed
-    when it ends is removed."""
+    """Distributes the rows of a unit over its layers.
+
+    A context manager: what is not committed when it ends is removed.
+    """
 
     def __init__(self, config: RunConfig, unit: Unit) -> None:
         output = config.manifest.output

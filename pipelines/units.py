@@ -138,6 +138,10 @@ def _ranges(
 ) -> Iterator[Unit]:
     if whole.format == "parquet":
         sizes = [size for _, size in reading.parquet_row_groups(storage.open_read, status.path)]
+        if not sizes:
+            # The footer is broken; reading the file tells so, and nothing is left out in silence.
+            yield Unit(corpus.name, (whole,), _decoded_bytes(status))
+            return
     else:
         full, rest = divmod(status.size, unit_bytes)
         yield from (

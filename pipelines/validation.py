@@ -13,7 +13,6 @@ from raicurate.pipelines import storage
 from raicurate.pipelines.blocks import Blocks
 from raicurate.pipelines.snapshots import current_snapshot, located
 from raicurate.pipelines.totals import Totals
-from raicurate.pipelines.unit_input import open_with_retries
 
 
 def _manifest(path: Path) -> None:
@@ -25,6 +24,12 @@ def _context(path: Path) -> None:
     ContextLibrary.load([path.resolve().parent])
 
 
+def _lexicon(path: Path) -> None:
+    from raicurate.transforms.annotate_lexicon import load_lexicon
+
+    load_lexicon(path)
+
+
 _KINDS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "corpora": ("manifest", _manifest),
     "rules": ("policy", load_policy),
@@ -32,15 +37,9 @@ _KINDS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "styles": ("context template", _context),
     "any": ("context template", _context),
     "parts": ("context template", _context),
-    "hazards": ("lexicon", lambda path: _lexicon(path)),
+    "hazards": ("lexicon", _lexicon),
 }
 """What a YAML file is, by a key that only this kind has."""
-
-
-def _lexicon(path: Path) -> None:
-    from raicurate.transforms.annotate_lexicon import load_lexicon
-
-    load_lexicon(path)
 
 
 def validate_file(path: Path) -> str:
@@ -92,7 +91,7 @@ def validate_output(out: str, restricted: str | None, deep: bool) -> Iterator[st
 
 def _sha256(path: str) -> str:
     digest = hashlib.sha256()
-    with open_with_retries(path) as opened:
+    with storage.open_read(path) as opened:
         while block := opened.read(8 << 20):
             digest.update(block)
     return digest.hexdigest()

@@ -28,7 +28,7 @@ def curate(request: pytest.FixtureRequest) -> Curate:
 def curate_here() -> Curate:
     """Runs a manifest in this process, without Beam."""
 
-    def curate(manifest: Manifest, out: Path, **options: Any) -> RunResult:
+    def curate(manifest: Manifest, out: Path | str, **options: Any) -> RunResult:
         calls.clear()
         return run(make_config(manifest, str(out), **options), in_process)
 

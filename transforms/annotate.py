@@ -79,7 +79,8 @@ def _detect_language(
         return _run(annotator, batch, failures)
     own: Failures = {}
     detected = _run(annotator, batch.filter(unknown), own)
-    failures.update({rows[row].as_py(): failure for row, failure in own.items()})
+    for row, failure in own.items():
+        failures.setdefault(rows[row].as_py(), failure)
     arrays = []
     for name, array in zip(annotator.columns, detected, strict=True):
         known = declared if name == "lang" else pa.nulls(batch.num_rows, _TYPES[name])
@@ -88,9 +89,12 @@ def _detect_language(
 
 
 def normalized_languages(declared: pa.Array) -> pa.Array:
-    """Returns language tags without region: `en-GB` is `en`, while `hi-Latn` keeps its script."""
-    lowered = pc.replace_substring(declared, "_", "-")
-    tags = pc.replace_substring_regex(lowered, r"-(?:[A-Za-z]{2}|[0-9]{3})$", "")
+    """Returns language tags without region: `EN_gb` is `en`, while `hi-Latn` keeps its script."""
+    tags = pc.replace_substring(pc.utf8_trim_whitespace(declared), "_", "-")
+    tags = pc.replace_substring_regex(tags, r"-(?:[A-Za-z]{2}|[0-9]{3})$", "")
+    language = pc.replace_substring_regex(tags, "-.*$", "")
+    rest = pc.replace_substring_regex(tags, "^[^-]*", "")
+    tags = pc.binary_join_element_wise(pc.utf8_lower(language), rest, "")
     return pc.if_else(pc.equal(tags, ""), pa.scalar(None, pa.string()), tags)
 
 

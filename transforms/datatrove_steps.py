@@ -11,6 +11,7 @@ import importlib.metadata
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -75,7 +76,8 @@ class DatatroveSteps(Annotator):
         for row, (action, row_verdicts) in enumerate(
             zip(actions, verdicts.to_pylist(), strict=True)
         ):
-            changed = [verdict["changed"] for verdict in row_verdicts]
+            # A document on which a step failed has no verdicts; it is published nowhere.
+            changed = [verdict["changed"] for verdict in row_verdicts or ()]
             if action in DATA_ACTIONS and any(changed):
                 steps = [step for step, hit in zip(self._steps, changed, strict=True) if hit]
                 texts[row], spans[row] = _reformatted(texts[row], spans[row], steps)
@@ -106,10 +108,31 @@ def _create(spec: StepSpec) -> Any:
         step = step_class(**spec.with_)
         _verdict(step, _PROBE, "probe")
     except ImportError as error:
-        raise MissingExtraError(f"step {spec.name} needs more packages: run `{INSTALL}`") from error
-    except TypeError as error:
-        raise ManifestError(f"step {spec.name!r}: {error}; correct its `with:`") from error
+        raise MissingExtraError(
+            f"step {spec.name} needs more packages ({error}); run `{INSTALL}`, and install what "
+            "is still named then"
+        ) from error
+    except Exception as error:
+        # Third-party constructors raise whatever they like; no document was seen so far.
+        raise ManifestError(
+            f"step {spec.name!r} cannot be made: {type(error).__name__}: {error}; correct its "
+            "`with:`"
+        ) from error
+    if _draws_at_random(step):
+        raise ManifestError(
+            f"step {spec.name!r} draws documents at random, so two runs would differ; use "
+            "`--sample` instead, or set its `keep_fraction` to 0"
+        )
     return step
+
+
+def _draws_at_random(step: Any) -> bool:
+    """Returns whether a step (as `SamplerFilter` and `C4BadWordsFilter` can) draws by a generator.
+
+    Its state is shared by all copies of the step, so that a verdict depends on those before it.
+    """
+    drawn_by = getattr(getattr(step, "uniform", None), "__self__", None)
+    return isinstance(drawn_by, np.random.Generator) and getattr(step, "keep_fraction", 1) > 0
 
 
 def _run(step: Any, text: str, identifier: str) -> tuple[str, bool, str | None]:
@@ -134,7 +157,9 @@ def _reformatted(
     text: str, spans: list[dict[str, Any]], steps: Sequence[tuple[str, Any]]
 ) -> tuple[str, list[dict[str, Any]]]:
     """Applies steps to the original stretches of a document and records what they replaced."""
-    everything: list[dict[str, Any]] = [{"start": 0, "end": len(text), "kind": "original", "ref": None}]
+    everything: list[dict[str, Any]] = [
+        {"start": 0, "end": len(text), "kind": "original", "ref": None}
+    ]
     pieces = [
         (text[span["start"] : span["end"]], span["kind"], span["ref"])
         for span in spans or everything
