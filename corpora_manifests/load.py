@@ -21,12 +21,26 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
 
+_MAX_DEPTH = 100
+"""Deeper nesting is no manifest; libyaml would run out of stack, and take the process with it."""
+
+
 class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
     """A safe loader for which a key that stands twice in a mapping is an error."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        # Merging (`<<: *anchor`) puts keys into the node that its own may replace, so each node
+        # is looked at once, as it stands in the file.
+        if not getattr(node, "looked_at", False):
+            node.looked_at = True
+            self._check_keys(node)
+        super().flatten_mapping(node)
+
+    def _check_keys(self, node: yaml.MappingNode) -> None:
         seen: set[Any] = set()
         for key_node, _ in node.value:
+            if key_node.tag in {"tag:yaml.org,2002:merge", "tag:yaml.org,2002:value"}:
+                continue
             key = self.construct_object(key_node, deep=True)
             try:
                 doubled = key in seen
@@ -39,8 +53,6 @@ class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoa
                     None, None, f"the key {key!r} stands twice", key_node.start_mark
                 )
             seen.add(key)
-        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
-        return mapping
 
 
 def is_uri(path: str) -> bool:
@@ -55,18 +67,33 @@ def read_yaml(path: Path) -> Any:
         ManifestError: The file is missing or no YAML, or a variable is not set.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        return _expand(_parse(path.read_text(encoding="utf-8")), path, "")
     except FileNotFoundError as error:
         raise ManifestError(f"there is no file {path}; correct the path") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ManifestError(f"{path} cannot be read: {error}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        # ValueError: an impossible date such as 2026-13-45 is a timestamp to YAML.
         mark = getattr(error, "problem_mark", None)
         place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or type(error).__name__
+        # ValueError: an impossible date such as 2026-13-45 is a timestamp to YAML.
+        problem = getattr(error, "problem", None) or str(error) or type(error).__name__
+        if isinstance(error, RecursionError):
+            problem = "an alias (`*name`) stands within what it stands for"
         raise ManifestError(f"{path} is not valid YAML{place}: {problem}") from error
-    return _expand(content, path, "")
+
+
+def _parse(text: str) -> Any:
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _MAX_DEPTH:
+            raise yaml.MarkedYAMLError(
+                problem=f"nested deeper than {_MAX_DEPTH} levels", problem_mark=event.start_mark
+            )
+    return yaml.load(text, Loader=_Loader)
 
 
 def _expand(value: Any, path: Path, place: str) -> Any:
@@ -78,6 +105,12 @@ def _expand(value: Any, path: Path, place: str) -> Any:
         }
     if isinstance(value, list):
         return [_expand(item, path, f"{place}[{index}]") for index, item in enumerate(value)]
+    if isinstance(value, set | bytes | tuple):
+        # A set has no order and bytes no JSON, so neither could enter a key.
+        raise ManifestError(
+            f"{path}, {place}: a YAML {type(value).__name__} is not taken here; write a list or a "
+            "text"
+        )
     return value
 
 
@@ -106,7 +139,12 @@ def validated(model: type[AnyModel], content: Any, place: str) -> AnyModel:
         return model.model_validate(content)
     except ValidationError as error:
         faults = []
-        for fault in error.errors(include_url=False, include_input=False):
+        found = error.errors(include_url=False, include_input=False)
+        inner = {fault["loc"][:length] for fault in found for length in range(len(fault["loc"]))}
+        for fault in found:
+            if fault["type"] == "too_short" and fault["loc"] in inner:
+                # It is short of the items that have faults, which are listed themselves.
+                continue
             where = ".".join(str(part) for part in fault["loc"]) or "(whole file)"
             what = fault["msg"].removeprefix("Value error, ")
             if fault["type"] == "extra_forbidden":
@@ -131,8 +169,8 @@ def load_manifest(path: Path, overrides: Sequence[str] = ()) -> Manifest:
 
     Args:
         path: The manifest.
-        overrides: `a.b=value` settings, whose values are read as YAML; `corpora.0.lang=de`
-            reaches into a list.
+        overrides: `a.b=value` settings, whose values are read as in the file;
+            `corpora.0.lang=de` reaches into a list.
 
     Raises:
         ManifestError: The file, its policy or an override is not valid.
@@ -154,7 +192,11 @@ def load_manifest(path: Path, overrides: Sequence[str] = ()) -> Manifest:
 def _local_file(name: str, folder: Path) -> Path:
     below = folder / name
     shipped = PACKAGE_FOLDER / name
-    return shipped if not below.exists() and shipped.exists() else below
+    try:
+        return shipped if not below.exists() and shipped.exists() else below
+    except OSError:
+        # The name is too long for a file; reading it tells so.
+        return below
 
 
 def _set(content: Any, override: str) -> None:
@@ -166,17 +208,27 @@ def _set(content: Any, override: str) -> None:
     try:
         for parent in parents:
             place = place[int(parent)] if isinstance(place, list) else place.setdefault(parent, {})
-        parsed = yaml.load(value, Loader=_Loader)
+        parsed = _expand(_parse(value), Path("--set"), name)
         if isinstance(place, list):
             place[int(last)] = parsed
         else:
             place[last] = parsed
-    except (AttributeError, IndexError, TypeError, ValueError, yaml.YAMLError) as error:
+    except (
+        AttributeError,
+        IndexError,
+        RecursionError,
+        TypeError,
+        ValueError,
+        yaml.YAMLError,
+    ) as error:
         raise UsageError(f"--set {override!r} reaches nothing in the manifest: {error}") from error
 
 
 def _absolute(path: str, folder: Path) -> str:
-    return path if is_uri(path) else str((folder / path).resolve())
+    try:
+        return path if is_uri(path) else str((folder / path).resolve())
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ManifestError(f"{path!r} is no path ({error}); correct it") from error
 
 
 def absolute_paths(manifest: Manifest, folder: Path) -> Manifest:
@@ -209,7 +261,9 @@ def _absolute_parameters(parameters: Mapping[str, Any], folder: Path) -> dict[st
     if isinstance(resolved.get("model"), str):
         resolved["model"] = _absolute(resolved["model"], folder)
     if isinstance(resolved.get("paths"), list):
-        resolved["paths"] = [_absolute(path, folder) for path in resolved["paths"]]
+        resolved["paths"] = [
+            _absolute(path, folder) if isinstance(path, str) else path for path in resolved["paths"]
+        ]
     return resolved
 
 

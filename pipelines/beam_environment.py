@@ -5,6 +5,7 @@ forever; it also keeps the pipeline options from them, on which access to a stor
 """
 
 import json
+import logging
 import threading
 from typing import Any
 
@@ -23,7 +24,10 @@ from raicurate.pipelines.beam_worker import WorkerHost
 
 URN = "raicurate:environment:forked_worker"
 
+_LOGGER = logging.getLogger(__name__)
+_STREAM_LOGGER = logging.getLogger("apache_beam.runners.worker.data_plane")
 _ABORT_SECONDS = 0.2
+_INTERRUPT_SECONDS = 1.0
 
 _HOSTS: dict[str, tuple[WorkerHost, PipelineOptions]] = {}
 """What environments refer to, since only bytes pass through Beam's description of a pipeline."""
@@ -31,7 +35,7 @@ _HOSTS: dict[str, tuple[WorkerHost, PipelineOptions]] = {}
 
 @Environment.register_urn(URN, bytes)
 class ForkedWorkers(Environment):  # type: ignore[misc]
-    """Workers that a host forks in this machine. A context manager."""
+    """Workers that a host forks on this machine. A context manager around the run."""
 
     def __init__(self, host: WorkerHost, options: PipelineOptions) -> None:
         super().__init__(capabilities=python_sdk_capabilities())
@@ -41,17 +45,15 @@ class ForkedWorkers(Environment):  # type: ignore[misc]
     def __enter__(self) -> "ForkedWorkers":
         self._hook = threading.excepthook
         threading.excepthook = self._report
+        _STREAM_LOGGER.addFilter(_is_news)
         return self
 
     def __exit__(self, *_: object) -> None:
+        _STREAM_LOGGER.removeFilter(_is_news)
         threading.excepthook = self._hook
         del _HOSTS[self._key]
 
     def _report(self, arguments: threading.ExceptHookArgs) -> None:
-        """Reports what a thread raised, but for the broken stream of a worker that died.
-
-        That is told by the one error that ends the run.
-        """
         if not isinstance(arguments.exc_value, grpc.RpcError):
             self._hook(arguments)
 
@@ -65,6 +67,14 @@ class ForkedWorkers(Environment):  # type: ignore[misc]
     ) -> "ForkedWorkers":
         """Returns the environment that a payload refers to."""
         return ForkedWorkers(*_HOSTS[payload.decode()])
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a record is more than the stack of a stream that broke as its worker died.
+
+    That a worker died is told once, and better.
+    """
+    return not (record.exc_info and isinstance(record.exc_info[1], grpc.RpcError))
 
 
 @WorkerHandler.register_environment(URN, bytes)
@@ -88,11 +98,13 @@ class _ForkedWorkerHandler(GrpcWorkerHandler):  # type: ignore[misc]
         self._watcher.start()
 
     def _watch(self) -> None:
-        if self._worker.wait():
+        # An interrupted run stops its workers and need not be told that they are gone.
+        if self._worker.wait() or self._stopped.wait(_INTERRUPT_SECONDS):
             return
+        _LOGGER.error("a worker process died; the others end what they have begun")
         error = RaicurateError(
-            "a worker process died, killed perhaps for want of memory, so its unit was not done; "
-            "what was done stays done: run again, with fewer `--workers` if memory was short"
+            "a worker process died, killed perhaps for want of memory, so not all units were "
+            "done; what was done stays done: run again, with fewer `--workers` if memory was short"
         )
         # Whatever the runner still asks of this worker must fail as well, not wait forever.
         while not self._stopped.wait(_ABORT_SECONDS):
@@ -100,6 +112,12 @@ class _ForkedWorkerHandler(GrpcWorkerHandler):  # type: ignore[misc]
                 self.control_conn.abort(error)
             except RuntimeError:
                 continue  # a request was added meanwhile; it is met next time
+
+    def close(self) -> None:
+        try:
+            super().close()
+        except grpc.RpcError:
+            self.stop_worker()  # it died, which the run has been told
 
     def stop_worker(self) -> None:
         self._stopped.set()

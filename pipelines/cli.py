@@ -20,6 +20,7 @@ COMMANDS = {
     "trace": "say where a document of an output came from and went to",
     "manifest": "build, verify or compare manifests",
     "train": "train the harm classifier from a manifest of labelled sets",
+    "export": "write the annotations of an output in Dolma's attribute layout",
     "gc": "remove what no kept snapshot needs",
 }
 

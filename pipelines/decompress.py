@@ -31,6 +31,9 @@ _FEED_BYTES = 256 << 10
 _PIECE_BYTES = 1 << 20
 _HELD_PIECES = 4
 _TRIAL_BYTES = 256 << 10
+# Bytes that decode from what is no beginning of a member are few: their first back reference
+# mostly points to before the start.
+_ENOUGH_BYTES = 4096
 # Bytes that may be decoded in vain in search of a next member, over a whole file: bounds the
 # time that a file can cost which was made to hold many false beginnings.
 _SEARCH_BUDGET = 1 << 30
@@ -174,8 +177,8 @@ class _Gzip:
         self, start: int, data: bytes, before: Any, held: deque[_Piece], reason: str
     ) -> _BrokenError:
         # zlib raises instead of returning what it decoded before the error, so the stretch is
-        # decoded again, byte by byte, up to the byte that it stumbles over.
-        output, used = _decode_bytewise(_fresh(before), data)
+        # decoded again, up to the byte that it stumbles over.
+        output, used = _decode_until_error(_fresh(before), data)
         pieces = [*held, _Piece(start, data[:used], output, before)]
         position = start + used
         if "incorrect data check" in reason:
@@ -186,7 +189,7 @@ class _Gzip:
 
     def cut(self, piece: _Piece, size: int) -> bytes:
         """Returns what the first `size` stored bytes of a piece decode to."""
-        return _decode_bytewise(_fresh(piece.decoder), piece.data[:size])[0]
+        return _decode_until_error(_fresh(piece.decoder), piece.data[:size])[0]
 
     def trial(self, source: _Source) -> tuple[bytes, str]:
         """Decodes up to `_TRIAL_BYTES`; returns them and `end`, `cut`, `long` or `bad`."""
@@ -222,15 +225,20 @@ def _fresh(decoder: Any) -> Any:
     return zlib.decompressobj(wbits=31) if decoder is None else decoder.copy()
 
 
-def _decode_bytewise(decoder: Any, data: bytes) -> tuple[bytes, int]:
+def _decode_until_error(decoder: Any, data: bytes) -> tuple[bytes, int]:
     """Returns what `data` decodes to before an error, and how many bytes were good."""
     output: list[bytes] = []
-    for index in range(len(data)):
-        try:
-            output.append(decoder.decompress(data[index : index + 1]))
-        except zlib.error:
-            return b"".join(output), index
-    return b"".join(output), len(data)
+    good = 0
+    for step in (4096, 64, 1):
+        while good < len(data):
+            before = decoder.copy()
+            try:
+                output.append(decoder.decompress(data[good : good + step]))
+            except zlib.error:
+                decoder = before
+                break
+            good = min(good + step, len(data))
+    return b"".join(output), good
 
 
 class _Zstd:
@@ -529,7 +537,8 @@ class _Search:
     def _plausible(self, position: int, decoded_to: int) -> bool:
         self._source.seek(position)
         output, end = self._decoder.trial(self._source)
-        good = end != "bad" and (self._is_start is None or self._is_start(output))
+        good = end != "bad" or len(output) >= _ENOUGH_BYTES
+        good = good and (self._is_start is None or self._is_start(output))
         if good and position < decoded_to:
             # Inside what was decoded already, an archive within the archive looks like a member
             # as well, but is not followed by another one.

@@ -121,7 +121,7 @@ def unread_rows(unit: str, errors: Sequence[ReadError]) -> tuple[pa.RecordBatch,
 
 
 def _constant(value: pa.Scalar, rows: int) -> pa.Array:
-    return pa.repeat(value, rows)
+    return pa.repeat(value, rows) if rows else pa.array([], value.type)
 
 
 def _null_where(mask: pa.Array, values: pa.Array) -> pa.Array:

@@ -35,12 +35,19 @@ class StoredAnnotations:
         parts = [part for part in receipt.parts if part.layer == ANNOTATIONS]
         return cls(out, receipt.keys["annotate"], parts)
 
-    def batches(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """Yields all annotations in input order, or some of their columns."""
-        for part in self.parts:
-            path = located(self._out, None, part)
+    def batches(
+        self, columns: list[str] | None = None, part: Part | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Yields the annotations in input order.
+
+        Args:
+            columns: Only these columns.
+            part: Only those of this part.
+        """
+        for wanted in self.parts if part is None else [part]:
+            path = located(self._out, None, wanted)
             if path is None:
-                raise ContractError(f"{part.path} disappeared while it was needed; run again")
+                raise ContractError(f"{wanted.path} disappeared while it was needed; run again")
             with storage.open_read(path) as opened, pq.ParquetFile(opened) as file:
                 yield from file.iter_batches(batch_size=BATCH_ROWS, columns=columns)
 

@@ -1,5 +1,6 @@
 """Counting, while a unit passes, what its receipt and the reports will say."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 
@@ -8,6 +9,9 @@ import pyarrow.compute as pc
 
 from raicurate.pipelines.reading import ReadBatch
 from raicurate.pipelines.receipts import Damage
+
+_RANGE = re.compile(r"#\d+$")
+"""What stands behind the name of a file of which a range was read."""
 
 
 class Tally:
@@ -26,7 +30,7 @@ class Tally:
         for error in batch.errors:
             self._tables["error_type"][error.error_type] += 1
             if error.damage:
-                seen = self._damage[error.file.partition("#")[0], error.error_type]
+                seen = self._damage[_RANGE.sub("", error.file), error.error_type]
                 seen[0] += 1
                 seen[1] += error.bytes or 0
         length = pc.sum(pc.binary_length(batch.documents.column("text"))).as_py()

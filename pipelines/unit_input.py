@@ -65,7 +65,7 @@ def _check_unchanged(path: str, file: UnitFile) -> None:
 
 
 def _sampled(batch: reading.ReadBatch, share: float | None) -> reading.ReadBatch:
-    if share is None:
+    if share is None or share >= 1:
         return batch
     # The digest is uniform, so its first digits draw the sample, whatever the order or the shard.
     bound = f"{int(share * 0xFFFFFFFF):08x}"

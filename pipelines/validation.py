@@ -25,9 +25,9 @@ def _context(path: Path) -> None:
 
 
 def _lexicon(path: Path) -> None:
-    from raicurate.transforms.annotate_lexicon import load_lexicon
+    from raicurate.transforms.annotate_lexicon import read_lexicon
 
-    load_lexicon(path)
+    read_lexicon(path)
 
 
 _KINDS: dict[str, tuple[str, Callable[[Path], Any]]] = {

@@ -1,5 +1,6 @@
 """The command line: exit codes, output for people and for programs."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -189,3 +190,16 @@ def test_interrupt_exits_130(
     monkeypatch.setattr(command_run, "run", interrupted)
     assert _run(manifest) == 130
     assert "stays done" in capsys.readouterr().err
+
+
+def test_export_to_dolma(manifest: Path, tmp_path: Path) -> None:
+    """Annotations become Dolma attributes: a line for each document, in the order of the input."""
+    out = manifest.parent / "out"
+    assert _run(manifest, "--set", "output.unit_bytes=100000") == 0
+    assert main(["export", str(out), "--to", str(tmp_path / "dolma")]) == 0
+    (path,) = (tmp_path / "dolma" / "attributes" / "core" / "web").glob("*.jsonl.gz")
+    lines = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
+    assert [line["id"] for line in lines] == [f"doc-{number:05d}" for number in range(60)]
+    hate = lines[1]["attributes"]["core__harm__hate__intent"]
+    assert hate[0][2] == pytest.approx(0.9)
+    assert set(lines[1]) == {"id", "source", "attributes"}

@@ -38,6 +38,7 @@ class Dying:
         self._left = after
 
     def __call__(self, operation: str, path: str) -> None:
+        del operation, path
         self._left -= 1
         if self._left < 0:
             raise Killed

@@ -4,9 +4,11 @@ The binding cannot be pickled, raises on newlines and, under numpy 2, fails on a
 it is loaded where it is used, fed with lists, and newlines become spaces.
 """
 
+import contextlib
+import ctypes
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import fasttext
@@ -15,6 +17,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raicurate.corpora_manifests.errors import ManifestError
+
+_M_PERTURB = -6
+
+
+@contextlib.contextmanager
+def zeroed_memory() -> Iterator[None]:
+    """Has the C library clear the memory that it hands out; needed to train the same model twice.
+
+    With one thread fastText initialises a tenth of its matrix and leaves the rest as the memory
+    happened to be: models differ from run to run, or training ends in `Encountered NaN`.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:  # only the GNU C library has it; elsewhere models may differ
+        yield
+        return
+    mallopt(_M_PERTURB, 0xFF)  # memory is filled with the complement of the value
+    try:
+        yield
+    finally:
+        mallopt(_M_PERTURB, 0)
 
 
 @functools.lru_cache(maxsize=32)
@@ -72,6 +94,9 @@ class FastTextModel:
 
 
 def lines_of(texts: pa.Array) -> list[str]:
-    """Returns `texts` as single lines: newlines become spaces, so that words stay apart."""
-    single = pc.replace_substring(texts, "\n", " ")
+    """Returns `texts` as single lines: newlines become spaces, so that words stay apart.
+
+    So does `</s>`, fastText's own end of line, behind which it would see nothing of a text.
+    """
+    single = pc.replace_substring(pc.replace_substring(texts, "\n", " "), "</s>", " ")
     return pc.fill_null(single, "").to_pylist()

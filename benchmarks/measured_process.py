@@ -1,0 +1,81 @@
+"""Runs a command and measures its whole process tree: wall clock, CPU time, peak memory."""
+
+import ctypes
+import os
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_PR_SET_CHILD_SUBREAPER = 36
+_LEFT_OVER_SECONDS = 30.0
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a command cost.
+
+    Attributes:
+        wall_seconds: From its start to its exit.
+        cpu_seconds: User and system time of all its processes.
+        peak_bytes: Largest resident set that any one of its processes ever had.
+        other_cores: Cores that everything else on the machine kept busy meanwhile.
+    """
+
+    wall_seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+    other_cores: float
+
+
+def measure(command: Sequence[str], log: Path) -> Measurement:
+    """Runs a command to its end, with its output in a file.
+
+    Worker processes that outlive their parent become children of this process (Linux's child
+    subreaper), so that the time of every one of them is counted. This process must stay small:
+    the peak of a child begins with what its parent held when it was started.
+
+    Raises:
+        RuntimeError: It failed, or left processes behind.
+    """
+    _adopt_orphans()
+    busy = _busy_seconds()
+    started = time.perf_counter()
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+    cpu, peak, wall, status = 0.0, 0, None, 0
+    while True:
+        try:
+            pid, code, usage = os.wait4(-1, 0 if wall is None else os.WNOHANG)
+        except ChildProcessError:
+            break
+        if pid == 0:
+            if time.perf_counter() - started - wall > _LEFT_OVER_SECONDS:
+                raise RuntimeError(f"{command} left processes behind; see {log}")
+            time.sleep(0.02)
+            continue
+        cpu += usage.ru_utime + usage.ru_stime
+        peak = max(peak, usage.ru_maxrss * 1024)
+        if pid == process.pid:
+            wall, status = time.perf_counter() - started, os.waitstatus_to_exitcode(code)
+            process.returncode = status
+    elapsed = time.perf_counter() - started
+    if status:
+        raise RuntimeError(f"{command} ended with {status}; see {log}")
+    other = max(0.0, _busy_seconds() - busy - cpu) / elapsed
+    return Measurement(wall or elapsed, cpu, peak, other)
+
+
+def _adopt_orphans() -> None:
+    if ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        raise OSError("the kernel does not let this process adopt orphans")
+
+
+def _busy_seconds() -> float:
+    """Returns the CPU time that all processes of the machine have taken."""
+    user, nice, system, _idle, _iowait, irq, softirq = map(
+        int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:8]
+    )
+    return (user + nice + system + irq + softirq) / _TICKS

@@ -1,0 +1,1 @@
+"""The words: templates for educational context and for exercises, by language."""

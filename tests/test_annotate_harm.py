@@ -1,0 +1,128 @@
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raicurate.corpora_manifests.errors import ManifestError
+from raicurate.corpora_manifests.vocabulary import HAZARDS, STANCES
+from raicurate.transforms.harm_text import passages, windows
+from raicurate.transforms.registry import append_labels, create
+from raicurate.transforms.schema import LABEL_FIELDS
+
+
+@pytest.fixture(scope="module")
+def annotator():
+    """Returns the annotator with the model that ships."""
+    harm = create("harm@1", {})
+    harm.setup()
+    return harm
+
+
+def batch_of(texts, languages):
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.array([f"d{number}" for number in range(len(texts))], pa.string()),
+            pa.array(texts, pa.string()),
+            pa.array(languages, pa.string()),
+        ],
+        names=["id", "text", "lang"],
+    )
+
+
+def test_columns_have_the_frozen_types(annotator):
+    """The annotator fills its three columns in the types of the schema."""
+    arrays = annotator.annotate(batch_of(["Good morning.", "The river is wide."], ["en", "en"]))
+    types = {field.name: field.type for field in LABEL_FIELDS}
+    assert [array.type for array in arrays] == [types[name] for name in annotator.columns]
+
+
+def test_an_empty_batch_stays_empty(annotator):
+    """A batch without rows is annotated without rows."""
+    labelled = append_labels(
+        batch_of([], []), annotator.columns, annotator.annotate(batch_of([], []))
+    )
+    assert labelled.num_rows == 0
+
+
+def test_a_language_without_a_measured_model_is_null_never_zero(annotator):
+    """What was not measured is told apart from what was found harmless."""
+    score, model, hazards = annotator.annotate(
+        batch_of(["Habari ya asubuhi.", "Good morning.", "Good morning."], ["sw", None, "en"])
+    )
+    assert score.to_pylist()[:2] == [None, None]
+    assert model.to_pylist()[:2] == ["none", "none"]
+    assert hazards.to_pylist()[:2] == [[], []]
+    assert score[2].as_py() is not None
+    assert model[2].as_py().startswith("harm-")
+
+
+def test_a_text_without_words_is_harmless(annotator):
+    """Nothing was said, so nothing harmful was."""
+    score, _, hazards = annotator.annotate(batch_of(["", " \n ", "..."], ["en"] * 3))
+    assert max(score.to_pylist()) < 0.5
+    assert all(entry["score"] < 0.5 for entries in hazards.to_pylist() for entry in entries)
+
+
+def test_language_must_come_first(annotator):
+    """Without a language no model can be chosen, and the error says what to do."""
+    with pytest.raises(ManifestError, match="language@1"):
+        annotator.annotate(batch_of(["a"], ["en"]).select(["id", "text"]))
+
+
+def test_a_missing_model_is_named(tmp_path):
+    """A wrong path is an error at the start, with the path."""
+    with pytest.raises(ManifestError, match=str(tmp_path)):
+        create("harm@1", {"model": str(tmp_path)}).setup()
+
+
+def test_an_insult_in_a_long_harmless_text_is_found_in_its_passage(annotator):
+    """Offsets delimit the passage that shows a hazard, not the document."""
+    filler = "The river runs through the valley, past the mill and the old bridge. " * 60
+    insult = "You are a stupid idiot and a disgusting moron, shut up you pathetic loser. "
+    text = filler + insult * 5 + filler
+    _, _, hazards = annotator.annotate(batch_of([text], ["en"]))
+    found = [entry for entry in hazards[0].as_py() if entry["stance"] == "intent"]
+    best = max(found, key=lambda entry: entry["score"])
+    assert best["score"] > 0.5
+    assert best["start"] < len(filler) + len(insult * 5)
+    assert best["end"] > len(filler)
+    assert best["end"] - best["start"] < 1000
+
+
+@settings(deadline=None, max_examples=60)
+@given(texts=st.lists(st.text(max_size=300), max_size=4), lang=st.sampled_from(["en", "zh", "sw"]))
+def test_any_text_is_annotated_within_its_bounds(annotator, texts, lang):
+    """Whatever the text, offsets lie within it, and labels come from the vocabulary."""
+    score, model, hazards = annotator.annotate(batch_of(texts, [lang] * len(texts)))
+    for text, entries, value, name in zip(
+        texts, hazards.to_pylist(), score.to_pylist(), model.to_pylist(), strict=True
+    ):
+        assert (value is None) == (name == "none")
+        for entry in entries:
+            assert 0 <= entry["start"] < entry["end"] <= len(text)
+            assert entry["hazard"] in HAZARDS
+            assert entry["stance"] in STANCES
+            assert 0 < entry["score"] <= 1
+
+
+@given(st.text(max_size=400), st.integers(8, 60))
+def test_windows_are_the_text_and_passages_cover_it(text, size):
+    """No part of a text escapes: windows join up, passages overlap."""
+    cut = list(windows(text, size))
+    assert "".join(text[start:end] for start, end in cut) == text
+    covered = set()
+    for start, end in passages(text, 0, len(text), size):
+        assert 0 < end - start <= size
+        covered.update(range(start, end))
+    assert covered == set(range(len(text)))
+
+
+def test_the_answer_does_not_depend_on_the_batch(annotator):
+    """A document is labelled alike alone and among others."""
+    texts = ["Good morning.", "You are a stupid idiot, shut up.", "The river is wide."]
+    together = annotator.annotate(batch_of(texts, ["en"] * 3))
+    for number, text in enumerate(texts):
+        one = batch_of([text], ["en"])
+        alone = annotator.annotate(one)
+        assert alone[0][0] == together[0][number]
+        assert alone[2][0] == together[2][number]

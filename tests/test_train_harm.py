@@ -1,0 +1,137 @@
+import json
+import random
+
+import pytest
+
+from raicurate.corpora_manifests.classifier import ClassifierManifest
+from raicurate.corpora_manifests.errors import ContractError, ManifestError
+from raicurate.transforms.harm_model import DESCRIPTION, PASSAGE_MODEL, WORD_MODEL, HarmModel
+from raicurate.transforms.labelled_sets import digests, read_examples
+from raicurate.transforms.train_harm import train
+
+KIND = "garden table window morning friendly teacher bread music letter river".split()
+RUDE = "silly grumpy nasty foolish rotten awful horrid mean lousy stupid".split()
+
+
+def write_set(path, rows=600, seed=0):
+    """Writes a mild labelled set whose two labels use different words."""
+    chance = random.Random(seed)
+    with path.open("w") as file:
+        for number in range(rows):
+            rude = chance.random() < 0.4
+            words = chance.choices(KIND + (RUDE * 2 if rude else []), k=chance.randint(4, 12))
+            words += [f"word{chance.randrange(400)}" for _ in range(3)]
+            row = {
+                "id": f"r{number}",
+                "text": " ".join(words),
+                "lang": "en",
+                "label": "rude" if rude else "kind",
+                "categories": ["insult"] if rude else [],
+                "meta": {"pair": number // 2},
+            }
+            file.write(json.dumps(row) + "\n")
+
+
+def small_manifest(root, **changes):
+    """Returns a manifest over one small set."""
+    small = {"dim": 4, "epoch": 3, "lr": 0.5, "bucket": 2000, "minCount": 1}
+    return ClassifierManifest.model_validate(
+        {
+            "name": "small",
+            "version": "1",
+            "root": str(root),
+            "languages": ["en"],
+            "hazards": {"insult": "harassment"},
+            "word": small,
+            "passage": small | {"minn": 2, "maxn": 4},
+            "min_test_examples": 10,
+            "sets": [
+                {
+                    "name": "mild",
+                    "path": "mild.jsonl",
+                    "source": "generated",
+                    "license": "CC0-1.0",
+                    "text_type": "statement",
+                    "stances": {"rude": "intent", "kind": "none"},
+                    "hazard_key": "categories",
+                    "split": {"group": "meta.pair"},
+                }
+            ],
+        }
+        | changes
+    )
+
+
+def test_the_same_manifest_gives_the_same_bytes(tmp_path):
+    """A model can be repeated: two trainings write the same files."""
+    write_set(tmp_path / "mild.jsonl")
+    manifest = small_manifest(tmp_path)
+    train(manifest, tmp_path / "a")
+    train(manifest, tmp_path / "b")
+    for name in (WORD_MODEL, PASSAGE_MODEL, DESCRIPTION):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_what_can_be_told_apart_is_learned_and_measured(tmp_path):
+    """Words that only one label uses separate the held-out texts, and the model says so."""
+    write_set(tmp_path / "mild.jsonl")
+    description = train(small_manifest(tmp_path), tmp_path / "out")
+    assert description["measured"]["languages"]["en"]["auc"] > 0.9
+    assert description["languages"] == ["en"]
+    scores = HarmModel(tmp_path / "out").passage_scores(
+        ["a horrid and nasty and awful letter", "a friendly teacher in the garden"], ["en", "en"]
+    )
+    assert scores.intent[0] > 0.5 > scores.intent[1]
+
+
+def test_a_language_that_is_not_learned_is_not_measured(tmp_path):
+    """Labels without any pattern leave a language unmeasured, rather than badly scored."""
+    chance = random.Random(1)
+    write_set(tmp_path / "mild.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "mild.jsonl").read_text().splitlines()]
+    for row in rows:
+        row["label"] = chance.choice(["rude", "kind"])
+        row["categories"] = ["insult"]
+    (tmp_path / "mild.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert train(small_manifest(tmp_path), tmp_path / "out")["languages"] == []
+
+
+def test_a_group_stands_on_one_side_only(tmp_path):
+    """Pairs are never split between training and test, nor the same text between sets."""
+    write_set(tmp_path / "mild.jsonl")
+    examples = read_examples(small_manifest(tmp_path))
+    parts: dict[str, set[str]] = {}
+    for example in examples:
+        parts.setdefault(example.group, set()).add(example.part)
+    assert all(len(found) == 1 for found in parts.values())
+    assert {part for found in parts.values() for part in found} == {"train", "calibrate", "test"}
+
+
+def test_a_label_without_meaning_is_an_error(tmp_path):
+    """A label that the manifest does not know is no reason to guess."""
+    write_set(tmp_path / "mild.jsonl", rows=3)
+    with (tmp_path / "mild.jsonl").open("a") as file:
+        file.write(json.dumps({"text": "hm", "lang": "en", "label": "odd"}) + "\n")
+    with pytest.raises(ManifestError, match="'odd'"):
+        read_examples(small_manifest(tmp_path))
+
+
+def test_a_missing_or_changed_file_is_an_error(tmp_path):
+    """Training never goes on without, or with another, labelled set than promised."""
+    with pytest.raises(ManifestError, match=r"mild\.jsonl"):
+        digests(small_manifest(tmp_path))
+    write_set(tmp_path / "mild.jsonl", rows=3)
+    manifest = small_manifest(tmp_path)
+    promised = manifest.sets[0].model_copy(update={"sha256": "0" * 64})
+    with pytest.raises(ContractError, match="digest"):
+        digests(manifest.model_copy(update={"sets": (promised,)}))
+
+
+def test_nothing_to_learn_from_is_an_error(tmp_path):
+    """A set with one label only cannot make a classifier."""
+    write_set(tmp_path / "mild.jsonl", rows=30)
+    rows = [json.loads(line) for line in (tmp_path / "mild.jsonl").read_text().splitlines()]
+    kept = [json.dumps(row) for row in rows if row["label"] == "kind"]
+    (tmp_path / "mild.jsonl").write_text("\n".join(kept))
+    with pytest.raises(ContractError, match="no texts to train on"):
+        train(small_manifest(tmp_path), tmp_path / "out")

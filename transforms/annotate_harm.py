@@ -1,0 +1,197 @@
+"""Harm: which hazards a document shows, where, with which stance and how surely.
+
+A word-level model sees every stretch of every document. What it does not clear is seen again, in
+overlapping passages, by a model with subwords, whose scores are final; a policy acts on them later.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from raicurate.corpora_manifests.errors import ManifestError
+from raicurate.corpora_manifests.vocabulary import HAZARDS, STANCES
+from raicurate.transforms.harm_flags import flags_of
+from raicurate.transforms.harm_model import SHIPPED, HarmModel, PassageScores
+from raicurate.transforms.harm_text import lengths_of, passages, windows
+from raicurate.transforms.labelled_sets import draw
+from raicurate.transforms.registry import Annotator, register
+from raicurate.transforms.schema import ANNOTATED_HAZARD
+
+NO_MODEL = "none"
+"""Stands in `harm_model` where the language has no measured model."""
+
+SCORE_FLOOR = 0.05
+"""Hazards with a lower score are not stored; thresholds of policies lie well above it."""
+
+SAMPLE_SHARE = 0.01
+"""Share of the documents cleared by the word-level model that the passage-level model sees too,
+so that its disagreement with the first can be estimated (DESIGN: 1 %)."""
+
+INTENT = STANCES.index("intent")
+
+
+class Entry(NamedTuple):
+    """One hazard of a document, in the order of the fields of `ANNOTATED_HAZARD`."""
+
+    hazard: str
+    stance: str
+    operational: bool
+    score: float
+    start: int
+    end: int
+    target: bool
+    threat: bool
+
+
+class Stage(NamedTuple):
+    """Passages of a batch: by passage its document, start and end in code points."""
+
+    document: list[int]
+    start: list[int]
+    end: list[int]
+
+
+@register("harm@1")
+class HarmAnnotator(Annotator):
+    """Fills `harm_score`, `harm_model` and `hazards`.
+
+    Args:
+        model: Folder of a trained model; by default the one that ships.
+    """
+
+    columns = ("harm_score", "harm_model", "hazards")
+
+    def __init__(self, model: str | None = None) -> None:
+        self._folder = Path(model) if model is not None else SHIPPED
+
+    def setup(self) -> None:
+        """Loads the models."""
+        self._model = HarmModel.load(self._folder)
+
+    def model_digest(self) -> str | None:
+        """Returns the digest of the model folder."""
+        return HarmModel.load(self._folder).digest
+
+    def annotate(self, batch: pa.RecordBatch) -> list[pa.Array]:
+        """Returns score, model and hazards of every document.
+
+        Raises:
+            ManifestError: No earlier annotator filled `lang`.
+        """
+        if batch.schema.get_field_index("lang") < 0:
+            raise ManifestError(
+                "harm@1 needs the language of every document, which no annotator filled; put "
+                "language@1 before it in `annotators`"
+            )
+        texts = batch.column("text").to_pylist()
+        languages = batch.column("lang").to_pylist()
+        measured = [
+            text is not None and lang in self._model.languages
+            for text, lang in zip(texts, languages, strict=True)
+        ]
+        looked_at = self._escalated(texts, languages, measured, batch.column("id").to_pylist())
+        pieces = [
+            texts[document][start:end] for document, start, end in zip(*looked_at, strict=True)
+        ]
+        scores = self._model.passage_scores(
+            pieces, [languages[document] for document in looked_at.document]
+        )
+        found: list[list[Entry] | None] = [[] if is_measured else [] for is_measured in measured]
+        return self._columns(measured, found, looked_at, pieces, scores)
+
+    def _escalated(
+        self,
+        texts: Sequence[str],
+        languages: Sequence[str],
+        measured: Sequence[bool],
+        ids: Sequence[str],
+    ) -> Stage:
+        """Returns the passages that the passage-level model should see."""
+        seen = Stage([], [], [])
+        for document, (text, lang) in enumerate(zip(texts, languages, strict=True)):
+            if measured[document]:
+                for start, end in windows(text, lengths_of(lang)[0]):
+                    seen.document.append(document)
+                    seen.start.append(start)
+                    seen.end.append(end)
+        pieces = [texts[document][start:end] for document, start, end in zip(*seen, strict=True)]
+        scores = self._model.word_scores(pieces)
+        limits = np.array(
+            [self._model.thresholds.get(languages[document], 0.0) for document in seen.document]
+        )
+        escalate = scores >= limits
+        cleared = measured.copy() if isinstance(measured, list) else list(measured)
+        for index in np.flatnonzero(escalate):
+            cleared[seen.document[index]] = False
+        sampled = {
+            document
+            for document, is_cleared in enumerate(cleared)
+            if is_cleared and draw("harm", ids[document]) < SAMPLE_SHARE
+        }
+        chosen = Stage([], [], [])
+        for index, document in enumerate(seen.document):
+            if escalate[index] or document in sampled:
+                size = lengths_of(languages[document])[1]
+                # A passage that straddles two windows is whole in this margin of a half.
+                first = max(0, seen.start[index] - size // 2)
+                last = min(len(texts[document]), seen.end[index] + size // 2)
+                if chosen.document and chosen.document[-1] == document:
+                    first = max(first, chosen.end[-1])
+                for start, end in passages(texts[document], first, last, size):
+                    chosen.document.append(document)
+                    chosen.start.append(start)
+                    chosen.end.append(end)
+        return chosen
+
+    def _columns(
+        self,
+        measured: Sequence[bool],
+        found: list[list[Entry] | None],
+        stage: Stage,
+        pieces: Sequence[str],
+        scores: PassageScores,
+    ) -> list[pa.Array]:
+        best = np.zeros(len(measured), dtype=np.float32)
+        if stage.document:
+            np.maximum.at(best, stage.document, scores.intent.astype(np.float32))
+        strongest: dict[tuple[int, int, int], tuple[float, int]] = {}
+        # The leading hazard of a stance carries the whole probability of the stance: that two
+        # hazards are likely does not make either doubtful.
+        lead = scores.hazards.max(axis=2, keepdims=True)
+        values = scores.stances[:, :, None] * scores.hazards / np.maximum(lead, 1e-9)
+        for passage, stance, hazard in np.argwhere(values >= SCORE_FLOOR):
+            key = (stage.document[passage], int(stance), int(hazard))
+            score = float(values[passage, stance, hazard])
+            if score > strongest.get(key, (0.0, 0))[0]:
+                strongest[key] = (score, int(passage))
+        flags = {
+            passage: flags_of(pieces[passage])
+            for passage in sorted({passage for _, passage in strongest.values()})
+        }
+        for (document, stance, hazard), (score, passage) in sorted(strongest.items()):
+            entry = Entry(
+                HAZARDS[hazard],
+                STANCES[stance],
+                flags[passage].operational,
+                score,
+                stage.start[passage],
+                stage.end[passage],
+                flags[passage].target,
+                flags[passage].threat,
+            )
+            found[document].append(entry)  # type: ignore[union-attr]
+        mask = ~np.array(measured, dtype=bool)
+        return [
+            pa.array(best, pa.float32(), mask=mask),
+            pa.array(
+                [self._model.name if is_measured else NO_MODEL for is_measured in measured],
+                pa.string(),
+            ),
+            pa.array(
+                [[entry._asdict() for entry in entries or []] for entries in found],
+                pa.list_(ANNOTATED_HAZARD),
+            ),
+        ]
