@@ -85,14 +85,9 @@ def _masked(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _write(batches: Iterator[pa.RecordBatch], path: Path) -> None:
-    writer = None
+    writer: pq.ParquetWriter | None = None
     waiting: list[pa.RecordBatch] = []
     size = 0
-
-    def write_group() -> None:
-        table = pa.Table.from_batches(waiting)
-        writer.write_table(table, row_group_size=table.num_rows)
-        waiting.clear()
 
     for batch in batches:
         if writer is None:
@@ -106,12 +101,17 @@ def _write(batches: Iterator[pa.RecordBatch], path: Path) -> None:
         waiting.append(batch)
         size += batch.column("text").nbytes
         if size >= ROW_GROUP_BYTES:
-            write_group()
-            size = 0
+            _write_group(writer, waiting)
+            waiting, size = [], 0
     if writer is not None:
         if waiting:
-            write_group()
+            _write_group(writer, waiting)
         writer.close()
+
+
+def _write_group(writer: pq.ParquetWriter, batches: list[pa.RecordBatch]) -> None:
+    table = pa.Table.from_batches(batches)
+    writer.write_table(table, row_group_size=table.num_rows)
 
 
 if __name__ == "__main__":

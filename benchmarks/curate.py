@@ -170,7 +170,7 @@ def run(options: argparse.Namespace, general: Path, work: Path) -> dict[str, Any
     Raises:
         UnusableError: A command failed, or did not write every document.
     """
-    # Whatever this environment says: modules are compiled once, as they are where pip installed them.
+    # Whatever this environment says, modules are compiled once, as pip does when it installs them.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PYTHONPYCACHEPREFIX"] = str(work / "compiled")
     annotators = [
@@ -413,7 +413,7 @@ def lines(report: dict[str, Any]) -> list[str]:
         megabytes = corpus["text_bytes"] / 1e6
         text += [
             "",
-            f"{megabytes:.0f} MB of text in {corpus['documents']} documents, median of {count} rounds",
+            f"{megabytes:.0f} MB of text, {corpus['documents']} documents, {count} rounds",
             "",
             *_table(results),
         ]

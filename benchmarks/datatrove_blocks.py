@@ -49,7 +49,8 @@ def main(corpus: str, out: str, logs: str, workers: int, models: list[str]) -> N
 def _labels(model: str) -> list[str]:
     import fasttext
 
-    return fasttext.FastText._FastText(model).get_labels()
+    labels: list[str] = fasttext.FastText._FastText(model).get_labels()
+    return labels
 
 
 def _schema(labels: dict[str, list[str]]) -> Any:

@@ -45,14 +45,15 @@ def measure(command: Sequence[str], log: Path) -> Measurement:
     started = time.perf_counter()
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-    cpu, peak, wall, status = 0.0, 0, None, 0
+    cpu, peak, status = 0.0, 0, 0
+    wall: float | None = None
     while True:
         try:
             pid, code, usage = os.wait4(-1, 0 if wall is None else os.WNOHANG)
         except ChildProcessError:
             break
         if pid == 0:
-            if time.perf_counter() - started - wall > _LEFT_OVER_SECONDS:
+            if time.perf_counter() - started - (wall or 0.0) > _LEFT_OVER_SECONDS:
                 raise RuntimeError(f"{command} left processes behind; see {log}")
             time.sleep(0.02)
             continue

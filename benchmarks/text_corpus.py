@@ -52,7 +52,7 @@ def write_corpus(general: Path, out: Path, megabytes: float, shards: int) -> dic
         documents += 1
         text_bytes += len(record["text"].encode())
     for writer in writers:
-        writer.close()
+        writer.close()  # type: ignore[no-untyped-call]
     description = {
         "documents": documents,
         "text_bytes": text_bytes,

@@ -219,7 +219,9 @@ class ContextLibrary:
             ManifestError: A file cannot be read or holds an unknown name, or a style names a part
                 that some hazard of its language lacks.
         """
-        return _load(tuple(Path(folder).resolve() for folder in folders))
+        # A file that ships may be named again, as when it is validated.
+        everything = tuple(dict.fromkeys((SHIPPED, *(Path(f).resolve() for f in folders))))
+        return _load(everything, tuple(_stamps(folder) for folder in everything))
 
     def styles_of(self, lang: str) -> tuple[str, ...]:
         """Returns the names of the styles of a language, sorted."""
@@ -542,7 +544,15 @@ def _tidy(text: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", text).strip()
 
 
+def _stamps(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Returns what changes when a file below a folder does."""
+    return tuple(
+        (str(path), path.stat().st_mtime_ns, path.stat().st_size)
+        for path in sorted(folder.rglob("*.y*ml"))
+    )
+
+
 @functools.lru_cache(maxsize=8)
-def _load(folders: tuple[Path, ...]) -> ContextLibrary:
-    # A file that ships may be named again, as when it is validated.
-    return ContextLibrary(read_languages(tuple(dict.fromkeys((SHIPPED, *folders)))))
+def _load(folders: tuple[Path, ...], stamps: tuple[object, ...]) -> ContextLibrary:
+    del stamps  # part of the key, so that a changed file is read again
+    return ContextLibrary(read_languages(folders))

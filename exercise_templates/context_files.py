@@ -5,18 +5,20 @@ user's folders; a later file adds variants to a part, or replaces them where it 
 """
 
 import difflib
+import functools
 import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import jinja2
 import jinja2.meta
 import jinja2.sandbox
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from raicurate.corpora_manifests.errors import ManifestError
+from raicurate.corpora_manifests.load import read_yaml, validated
+from raicurate.corpora_manifests.model import Model
 from raicurate.corpora_manifests.vocabulary import Hazard
 
 SHIPPED = Path(__file__).with_name("context_words")
@@ -86,15 +88,11 @@ FLAGS = ("before", "intent", "topical", "label")
 """What frames and lines may ask besides the parts."""
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 Text = Annotated[str, Field(min_length=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
-class Variants(_Model):
+class Variants(Model):
     """Variants of a part that were reviewed otherwise than the rest of their file."""
 
     reviewed_by_native_speaker: bool
@@ -104,7 +102,7 @@ class Variants(_Model):
 Part = Variants | Annotated[tuple[Text, ...], Field(min_length=1)]
 
 
-class Joiners(_Model):
+class Joiners(Model):
     """How a language puts sentences side by side, and things in a list."""
 
     sentence: str = " "
@@ -112,7 +110,7 @@ class Joiners(_Model):
     last: str = " and "
 
 
-class Style(_Model):
+class Style(Model):
     """Frames by kind of context, and the lines that they use besides the parts."""
 
     version: int = Field(ge=1)
@@ -128,7 +126,7 @@ class Style(_Model):
         return {"full": self.full, "note": self.note, "support": self.support}[kind]
 
 
-class TemplateFile(_Model):
+class TemplateFile(Model):
     """One YAML file: parts, styles or both, in one language.
 
     Attributes:
@@ -222,6 +220,7 @@ def hash64(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
+@functools.cache
 def new_environment() -> jinja2.sandbox.SandboxedEnvironment:
     """Returns the Jinja environment of all templates: sandboxed, and strict about names."""
     # The texts are plain prose; escaping for HTML would spoil them.
@@ -235,7 +234,6 @@ def read_languages(folders: Sequence[Path]) -> dict[str, Language]:
         ManifestError: A file cannot be read or holds an unknown name, or a style names a part that
             some hazard of its language lacks.
     """
-    environment = new_environment()
     languages: dict[str, Language] = {}
     origins: dict[tuple[str, str], Path] = {}
     for folder in folders:
@@ -247,46 +245,15 @@ def read_languages(folders: Sequence[Path]) -> dict[str, Language]:
         for path in sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")]):
             file = _read(path)
             words = languages.setdefault(file.language, Language(file.language))
-            _Merger(path, file, words, environment).merge()
+            _Merger(path, file, words).merge()
             origins.update({(file.language, style): path for style in file.styles})
     for (lang, style), path in sorted(origins.items()):
-        _check_complete(languages[lang], style, path, environment)
+        _check_complete(languages[lang], style, path)
     return languages
 
 
-class _UniqueKeyLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Raises where a key stands twice, which YAML otherwise resolves by forgetting the first."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands twice", key_node.start_mark
-                )
-            seen.add(key)
-        result: dict[Any, Any] = super().construct_mapping(node, deep)
-        return result
-
-
 def _read(path: Path) -> TemplateFile:
-    try:
-        data = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ManifestError(
-            f"{path}: cannot be read as YAML, so its templates are missing: {error}; correct the "
-            "file or take it out of the folder"
-        ) from error
-    try:
-        return TemplateFile.model_validate(data)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(step) for step in first["loc"]) or "the file"
-        raise ManifestError(
-            f"{path}: {where}: {first['msg']}, so its templates cannot be used; correct this key "
-            "(files that ship in exercise_templates/context_words show the form)"
-        ) from error
+    return validated(TemplateFile, read_yaml(path), str(path))
 
 
 class _Merger:
@@ -297,12 +264,10 @@ class _Merger:
         path: Path,
         file: TemplateFile,
         words: Language,
-        environment: jinja2.sandbox.SandboxedEnvironment,
     ) -> None:
         self.path = path
         self.file = file
         self.words = words
-        self.environment = environment
 
     def merge(self) -> None:
         if self.file.joiners is not None:
@@ -404,7 +369,7 @@ class _Merger:
 
     def _check_names(self, key: str, source: str, known: Iterable[str]) -> None:
         try:
-            names = jinja2.meta.find_undeclared_variables(self.environment.parse(source))
+            names = _names(source)
         except jinja2.TemplateSyntaxError as error:
             raise ManifestError(
                 f"{self.path}: {key}: not a Jinja template ({error.message}), so it cannot be "
@@ -422,16 +387,22 @@ class _Merger:
         )
 
 
-def _check_complete(
-    words: Language, name: str, path: Path, environment: jinja2.sandbox.SandboxedEnvironment
-) -> None:
+@functools.cache
+def _names(source: str) -> frozenset[str]:
+    """Returns the names that a template asks for."""
+    if "{" not in source:
+        return frozenset()
+    return frozenset(jinja2.meta.find_undeclared_variables(new_environment().parse(source)))
+
+
+def _check_complete(words: Language, name: str, path: Path) -> None:
     """Raises where a style names a part that some hazard of its language has no words for."""
     style = words.styles[name].style
     needed = {
         part
         for kind in KINDS
         for frame in style.frames(kind)
-        for part in jinja2.meta.find_undeclared_variables(environment.parse(frame))
+        for part in _names(frame)
         if part in PARTS
     }
     if words.withheld:

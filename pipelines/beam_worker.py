@@ -30,7 +30,7 @@ class WorkerHost:
     def __init__(self) -> None:
         self._requests, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(_COMMAND, stdin=theirs)
+            self._process = subprocess.Popen(_COMMAND, stdin=theirs.fileno())
 
     def __enter__(self) -> "WorkerHost":
         return self
@@ -112,9 +112,11 @@ def _import_everything() -> None:
     import apache_beam.runners.worker.sdk_worker_main
 
     from raicurate.pipelines import curate, reading
+    from raicurate.pipelines.process_start import spare_pandas
     from raicurate.transforms import registry
 
     del apache_beam, curate
+    spare_pandas()
     reading.registered()
     registry.registered()
 

@@ -1,8 +1,8 @@
 """The blocks that a manifest names, made once for each process."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,6 +13,7 @@ from raicurate.corpora_manifests.manifest import Manifest
 from raicurate.corpora_manifests.policy import Policy
 from raicurate.exercise_templates.context import ContextLibrary
 from raicurate.transforms import registry
+from raicurate.transforms.annotate import annotate
 from raicurate.transforms.contextualize import contextualize
 from raicurate.transforms.datatrove_steps import DatatroveSteps
 from raicurate.transforms.registry import Annotator
@@ -92,10 +93,11 @@ class Blocks:
             _checks(named),
         )
 
-    def setup(self) -> None:
-        """Loads all models."""
+    def annotate(self, documents: pa.RecordBatch) -> pa.RecordBatch:
+        """Returns the annotations of a batch; loads the models when it is called first."""
         for annotator in self.annotators:
-            annotator.setup()
+            _set_up(annotator)
+        return annotate(documents, self.annotators)
 
     def reachable_templates(self) -> Reachable:
         """Returns a new collector of reachable templates."""
@@ -125,6 +127,12 @@ class Blocks:
         return self.steps.reformat(applied, labels.column("steps"))
 
 
+@functools.cache
+def _set_up(annotator: Annotator) -> None:
+    """Loads the models of an annotator, once, and only where something is annotated at all."""
+    annotator.setup()
+
+
 def _signature(annotators: Sequence[Annotator]) -> pa.Scalar:
     identities = [annotator.identity() for annotator in annotators]
     return pa.scalar(
@@ -145,8 +153,8 @@ def _checks(annotators: Sequence[Annotator]) -> Checks:
     by_name = {annotator.name: annotator for annotator in annotators}
     language, harm = by_name.get("language"), by_name.get("harm")
     return Checks(
-        language_of=None if language is None else partial(_languages, language),
-        labelled_intent=None if harm is None else partial(_intents, harm),
+        language_of=None if language is None else functools.partial(_languages, language),
+        labelled_intent=None if harm is None else functools.partial(_intents, harm),
     )
 
 
@@ -173,4 +181,5 @@ def _texts(texts: Sequence[str]) -> pa.RecordBatch:
 
 
 def _column(annotator: Annotator, name: str, batch: pa.RecordBatch) -> pa.Array:
+    _set_up(annotator)
     return annotator.annotate(batch)[annotator.columns.index(name)]

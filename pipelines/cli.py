@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from raicurate.corpora_manifests.errors import RaicurateError
+from raicurate.pipelines.process_start import spare_pandas
 
 COMMANDS = {
     "run": "curate the corpora of a manifest",
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parser.parse_args(own)
     parsed.passed_on = passed_on
     _set_up_logging()
+    spare_pandas()
     try:
         return int(_module(parsed.command).execute(parsed))
     except RaicurateError as error:

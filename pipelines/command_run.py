@@ -16,7 +16,7 @@ from raicurate.pipelines.text_report import plan_lines, totals_lines
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of the command."""
     add_config_arguments(parser)
-    parser.add_argument("--workers", type=int, metavar="N", help="worker processes (local runs)")
+    parser.add_argument("--workers", type=_positive, metavar="N", help="worker processes (local runs)")
     parser.usage = (
         "raicurate run MANIFEST --out DIR [--limit N] [--sample P] [--set a.b=c] [--workers N] "
         "[--json] [-- BEAM OPTIONS]"
@@ -28,17 +28,31 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("manifest", type=Path, metavar="MANIFEST")
     parser.add_argument("--out", required=True, metavar="DIR", help="output folder or URI")
     parser.add_argument(
-        "--limit", type=int, metavar="N",
+        "--limit", type=_positive, metavar="N",
         help="only the first N documents of the first unit of each corpus",
     )  # fmt: skip
     parser.add_argument(
-        "--sample", type=float, metavar="P", help="only this share of the documents, 0 to 1"
+        "--sample", type=_share, metavar="P", help="only this share of the documents, 0 to 1"
     )
     parser.add_argument(
         "--set", action="append", default=[], dest="overrides", metavar="a.b=c",
         help="set a value of the manifest",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _positive(value: str) -> int:
+    number = int(value)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not a positive number")
+    return number
+
+
+def _share(value: str) -> float:
+    share = float(value)
+    if not 0 < share <= 1:
+        raise argparse.ArgumentTypeError(f"{value} is not a share between 0 and 1")
+    return share
 
 
 def execute(options: argparse.Namespace) -> int:

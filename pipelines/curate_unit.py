@@ -17,7 +17,6 @@ from raicurate.pipelines.tally import Tally
 from raicurate.pipelines.unit_input import read_unit
 from raicurate.pipelines.unit_writer import UnitWriter
 from raicurate.pipelines.units import Unit
-from raicurate.transforms.annotate import annotate
 from raicurate.transforms.decide import Decider
 
 
@@ -40,7 +39,6 @@ class UnitCurator:
     def __init__(self, config: RunConfig) -> None:
         self._config = config
         self._blocks = Blocks.create(config.manifest)
-        self._blocks.setup()
         self._keys = Keys(config, self._blocks.annotators, self._blocks.library)
         self._deny = DenyList(config.manifest.withdrawn)
 
@@ -112,7 +110,7 @@ class UnitCurator:
                 if not documents.num_rows:
                     continue
                 if stored is None:
-                    labels = annotate(documents, self._blocks.annotators)
+                    labels = self._blocks.annotate(documents)
                     writer.write_annotations(labels)
                 else:
                     labels = stored.take(documents)

@@ -70,11 +70,13 @@ class _Source:
 
     def peek(self, size: int) -> bytes:
         """Returns the next `size` bytes, fewer only at the end of the file, and stays."""
-        while len(self._buffer) - self._offset < size:
-            more = self._stream.read(max(_READ_BYTES, size))
-            if not more:
-                break
-            self._buffer = self._buffer[self._offset :] + more
+        there = len(self._buffer) - self._offset
+        if there < size:
+            pieces = [self._buffer[self._offset :]]
+            while there < size and (more := self._stream.read(max(_READ_BYTES, size))):
+                pieces.append(more)
+                there += len(more)
+            self._buffer = b"".join(pieces)
             self._offset = 0
         return self._buffer[self._offset : self._offset + size]
 
@@ -306,9 +308,10 @@ class _Zstd:
         try:
             output: bytes = decoder.decompress(data)
         except zstandard.ZstdError as error:
-            raise _BrokenError(
-                "data", start, list(held), str(error).rpartition(": ")[2].lower()
-            ) from error
+            reason = str(error).rpartition(": ")[2].lower()
+            if "dictionary" in reason:
+                reason = "it needs a dictionary, and frames with one are not read"
+            raise _BrokenError("data", start, list(held), reason) from error
         return output
 
     def cut(self, piece: _Piece, size: int) -> bytes:
@@ -416,10 +419,10 @@ def decompress(
     while source.peek(1):
         start = source.position
         if size := decoder.skippable(source):
-            if start + size > source.end():
-                yield Damage("lost_tail", _cut_message(source.end()), source.end() - start)
-                return
-            source.seek(start + size)
+            if start + size <= source.end():
+                source.seek(start + size)
+            else:
+                yield from search.gap(start)
             continue
         if not source.peek(len(decoder.magic)).startswith(decoder.magic):
             yield from search.gap(start)

@@ -128,8 +128,8 @@ def _add_line(builder: BatchBuilder, row: int, line: bytes) -> None:
         builder.add_record(row, record, len(line))
         return
     error_type, message = record
-    if row == 0 and line.lstrip()[:1] == b"[":
-        message += "; a file that is one JSON array is not read: write one object a line"
+    if row == 0 and (line.lstrip()[:1] == b"[" or line.strip() == b"{"):
+        message += "; a file that is one JSON document is not read: write one object a line"
     builder.error(row, error_type, message, len(line))
 
 

@@ -70,9 +70,11 @@ def _read(
         )
     if damage is not None:
         builder.damage(0, damage)
-    if size > len(data):
+    if damage is not None and damage.error_type != "checksum_mismatch":
+        pass  # half a document is none: what was read is part of what is lost
+    elif size > len(data):
         builder.error(0, "oversized_document", oversized(options.max_document_bytes), size)
-    elif size and (damage is None or damage.error_type == "checksum_mismatch"):
+    elif size:
         try:
             text, metadata = extract(data)
         except DocumentError as error:
@@ -96,9 +98,6 @@ def _content(events: Iterator[bytes | Damage], limit: int) -> tuple[bytes, int, 
     size = held = 0
     for event in events:
         if isinstance(event, Damage):
-            # Half a document is none: what was read is part of what is lost.
-            if event.error_type != "checksum_mismatch":
-                return b"", 0, event
             return b"".join(pieces), size, event
         size += len(event)
         if held + len(event) <= limit:

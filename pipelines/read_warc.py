@@ -32,9 +32,9 @@ from raicurate.transforms.html_text import decode_page, html_text
 
 _VERSION = b"WARC/"
 _ARC = b"filedesc://"
-_START = re.compile(rb"(?:^|\n)(?=WARC/1\.[01]\r?\n)")
+_START = re.compile(rb"(?:^|\n)(?=WARC/[01]\.[0-9]{1,2}\r?\n)")
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
-_START_BYTES = len(b"\nWARC/1.0\r\n")
+_START_BYTES = len(b"\nWARC/0.18\r\n")
 _LENGTH = re.compile(rb"^content-length:[^\r\n]*", re.I | re.M)
 _MAX_HEAD_BYTES = 256 << 10
 _HTTP_HEAD_BYTES = 64 << 10
@@ -102,10 +102,8 @@ class _Bytes:
                 return size - left
 
     def resume(self) -> Damage | None:
-        """Returns the damage that was reached, and goes on behind it; what was begun is lost."""
+        """Returns the damage that was reached, if any, and lets `more` go on behind it."""
         damage, self.damage = self.damage, None
-        if damage is not None:
-            self.buffer.clear()
         return damage
 
 

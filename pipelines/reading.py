@@ -64,7 +64,7 @@ class ReadOptions:
         max_document_bytes: Documents with more bytes of text are errors. A record may be larger,
             see `record_limit`.
         max_expansion: Ratio of decoded to stored bytes from which a file is a bomb.
-        batch_bytes: Bytes of text and metadata after which a batch ends.
+        batch_bytes: Bytes of records (of a web archive: of text) after which a batch ends.
         batch_rows: Rows after which a batch ends.
     """
 

@@ -178,7 +178,7 @@ class BatchBuilder:
             name = name if type(name) is str else None
             self.error(row, "invalid_json", "a field is nested deeper than 254 levels", size, name)
             return
-        self.add_document(row, text, name, size, stored, added, created, url, lang)
+        self.add_document(row, text, name, size, stored, added, created, url, lang, size or 0)
 
     def _rest(self, record: dict[str, Any]) -> dict[str, Any]:
         """Returns the fields that are no column."""
@@ -212,8 +212,12 @@ class BatchBuilder:
         created: str | None = None,
         url: str | None = None,
         lang: str | None = None,
+        weight: int = 0,
     ) -> None:
-        """Adds a text with its fields, as a row, or as an error of `size` bytes."""
+        """Adds a text with its fields, as a row, or as an error of `size` bytes.
+
+        `weight` is what it counts towards the size of the batch, but at least text and metadata.
+        """
         if type(text) is not str:
             self.error(row, *self._no_text(text), size, id)
             return
@@ -225,14 +229,14 @@ class BatchBuilder:
         if not data or text.isspace():
             self.error(row, "empty_text", "the text holds no visible character", size, id)
             return
-        size_stored = len(data) + len(metadata)
+        weight = max(weight, len(data) + len(metadata))
         if len(data) > self._max_text or len(metadata) > self._max_metadata:
             self.error(row, "oversized_document", oversized(self._max_text), size, id)
             return
-        self._bytes += size_stored
+        self._bytes += weight
         if self._bytes > self._max_bytes and self._rows:
             self._finish()
-            self._bytes = size_stored
+            self._bytes = weight
         digest = _sha256(data).digest()
         self._rows.append(
             (id or digest.hex()[:32], data, added, created, url, lang, metadata, digest, row)

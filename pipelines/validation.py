@@ -24,6 +24,12 @@ def _context(path: Path) -> None:
     ContextLibrary.load([path.resolve().parent])
 
 
+def _suite(path: Path) -> None:
+    from raicurate.probes.suite import load_suite
+
+    load_suite(path)
+
+
 def _lexicon(path: Path) -> None:
     from raicurate.transforms.annotate_lexicon import read_lexicon
 
@@ -38,6 +44,7 @@ _KINDS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "any": ("context template", _context),
     "parts": ("context template", _context),
     "hazards": ("lexicon", _lexicon),
+    "items": ("suite", _suite),
 }
 """What a YAML file is, by a key that only this kind has."""
 

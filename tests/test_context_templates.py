@@ -366,7 +366,7 @@ def test_broken_yaml_doubled_keys_and_missing_folders_are_errors(tmp_path):
     with pytest.raises(ManifestError, match="stands twice"):
         ContextLibrary.load([tmp_path])
     path.write_text("any: [", encoding="utf-8")
-    with pytest.raises(ManifestError, match="cannot be read as YAML"):
+    with pytest.raises(ManifestError, match="is not valid YAML"):
         ContextLibrary.load([tmp_path])
     with pytest.raises(ManifestError, match="no such folder"):
         ContextLibrary.load([tmp_path / "missing"])

@@ -82,6 +82,17 @@ def test_zstd_variants(checksum: bool, known_size: bool, level: int) -> None:
     assert read(".zst", frame * 2) == (content * 2, [])
 
 
+def test_zstd_dictionary() -> None:
+    """A frame that needs a dictionary is a lost tail that says so."""
+    samples = [b"sample %d " % number * 20 for number in range(200)]
+    dictionary = zstandard.train_dictionary(1000, samples)
+    frame = zstandard.ZstdCompressor(dict_data=dictionary).compress(b"abc" * 100)
+    got, damages = read(".zst", frame + zstd_frame(b"abc"))
+    assert got == b"abc"
+    assert [damage.error_type for damage in damages] == ["lost_tail"]
+    assert "dictionary" in damages[0].message
+
+
 def test_zstd_long_window() -> None:
     """A window of more than 128 MiB, which `zstd --long=31` writes, is accepted."""
     parameters = zstandard.ZstdCompressionParameters.from_level(1, window_log=30)
@@ -314,3 +325,13 @@ def test_many_cut_members(suffix: str) -> None:
     assert [damage.error_type for damage in damages] == ["lost_tail"] * len(cut)
     # What these bytes decode to, less a block of zstd, of up to 128 KiB, in each.
     assert len(got) > 1.7 * len(b"".join(cut)) - (131_072 * len(cut) if suffix == ".zst" else 0)
+
+
+@suffixes
+def test_next_member_anywhere_in_the_search(suffix: str) -> None:
+    """The next member is found wherever it begins, also across two windows of the search."""
+    member = COMPRESS[suffix](b"abc")
+    for size in range((256 << 10) - 6, (256 << 10) + 3):
+        got, damages = read(suffix, b"x" * size + member)
+        assert got == b"abc"
+        assert [damage.bytes for damage in damages] == [size]

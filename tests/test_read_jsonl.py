@@ -243,9 +243,12 @@ def test_blank_lines_and_line_ends() -> None:
     assert errors == []
 
 
-def test_one_array() -> None:
-    """A file that is one JSON array is told apart from one that is broken."""
-    _, errors = read(b'[\n{"text": "a"},\n{"text": "b"}\n]\n')
+@pytest.mark.parametrize(
+    "data", [b'[\n{"text": "a"}\n]\n', b'[{"text": "a"}]', b'{\n"text": "a"\n}']
+)
+def test_one_document(data: bytes) -> None:
+    """A file that is one JSON document is told apart from one that is broken."""
+    _, errors = read(data)
     assert "one object a line" in errors[0].message
 
 

@@ -239,6 +239,25 @@ def test_cut_file() -> None:
     assert [(error.error_type, error.damage) for error in errors] == [("unreadable_file", True)]
 
 
+def test_footer_that_contradicts_itself() -> None:
+    """A footer whose counts of rows differ is not believed."""
+    data = parquet({"text": texts(50)}, row_group_rows=10)
+    contradictions = 0
+    for position in range(len(data) - 700, len(data) - 8):
+        changed = data[:position] + bytes([data[position] ^ 2]) + data[position + 1 :]
+        try:
+            metadata = pq.ParquetFile(io.BytesIO(changed)).metadata
+        except (OSError, ValueError):
+            continue
+        groups = [metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)]
+        if metadata.num_rows != sum(groups):
+            contradictions += 1
+            rows, errors = read(changed)
+            assert rows == []
+            assert [error.error_type for error in errors] == ["unreadable_file"]
+    assert contradictions
+
+
 def test_broken_row_group() -> None:
     """A broken row group is one error for each of its rows; the others are read."""
     data = parquet({"text": texts(300)}, row_group_rows=100, use_dictionary=False)
@@ -339,10 +358,10 @@ def test_any_damage(edits: list[tuple[int, bytes]]) -> None:
         assert sorted(number for number in numbers if number is not None) == list(range(60))
 
 
-@pytest.mark.parametrize("position", range(0, len(DATA), 7))
-def test_each_byte(position: int) -> None:
+def test_each_byte() -> None:
     """One wrong byte anywhere raises nothing."""
-    read(flip(DATA, position))
+    for position in range(0, len(DATA), 7):
+        read(flip(DATA, position))
 
 
 def test_written_by_others(tmp_path: Path) -> None:

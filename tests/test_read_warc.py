@@ -295,12 +295,21 @@ def test_broken_record(suffix: str, old: bytes, new: bytes) -> None:
     """A record that is framed wrongly is damage, and the next one is found."""
     parts = records(5)
     parts[2] = changed(parts[2], old, new)
+    parts[3] = changed(parts[3], b"WARC/1.0", b"WARC/0.18")
     data, path = stored(parts, suffix)
     rows, errors = read(data, path=path)
     assert [row["text"] for row in rows] == [words(n) for n in (0, 1, 3, 4)]
     assert [(error.error_type, error.row, error.damage) for error in errors] == [
         ("invalid_record", 2, True)
     ]
+
+
+def test_field_that_stands_twice() -> None:
+    """Of two header fields of one name the first holds."""
+    record = warc_record("conversion", b"abc", 1, "text/plain")
+    twice = record.replace(b"\r\n\r\nabc", b"\r\nContent-Length: 1\r\nWARC-Type: x\r\n\r\nabc")
+    rows, errors = read(twice + record)
+    assert ([row["text"] for row in rows], errors) == (["abc", "abc"], [])
 
 
 def test_bytes_between_records() -> None:
