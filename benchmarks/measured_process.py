@@ -1,7 +1,9 @@
 """Runs a command and measures its whole process tree: wall clock, CPU time, peak memory."""
 
+import contextlib
 import ctypes
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -44,17 +46,33 @@ def measure(command: Sequence[str], log: Path) -> Measurement:
     busy = _busy_seconds()
     started = time.perf_counter()
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-    cpu, peak, status = 0.0, 0, 0
-    wall: float | None = None
+        process = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    try:
+        wall, cpu, peak, status = _collect(process, started)
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        raise
+    elapsed = time.perf_counter() - started
+    if status:
+        raise RuntimeError(f"{command} ended with {status}; see {log}")
+    other = max(0.0, _busy_seconds() - busy - cpu) / elapsed
+    return Measurement(wall, cpu, peak, other)
+
+
+def _collect(process: subprocess.Popen[bytes], started: float) -> tuple[float, float, int, int]:
+    """Waits for all processes; returns wall and CPU time, peak memory and exit status."""
+    wall, cpu, peak, status = 0.0, 0.0, 0, None
     while True:
         try:
-            pid, code, usage = os.wait4(-1, 0 if wall is None else os.WNOHANG)
+            pid, code, usage = os.wait4(-1, 0 if status is None else os.WNOHANG)
         except ChildProcessError:
-            break
+            return wall, cpu, peak, status or 0
         if pid == 0:
-            if time.perf_counter() - started - (wall or 0.0) > _LEFT_OVER_SECONDS:
-                raise RuntimeError(f"{command} left processes behind; see {log}")
+            if time.perf_counter() - started - wall > _LEFT_OVER_SECONDS:
+                raise RuntimeError("processes were left behind")
             time.sleep(0.02)
             continue
         cpu += usage.ru_utime + usage.ru_stime
@@ -62,11 +80,6 @@ def measure(command: Sequence[str], log: Path) -> Measurement:
         if pid == process.pid:
             wall, status = time.perf_counter() - started, os.waitstatus_to_exitcode(code)
             process.returncode = status
-    elapsed = time.perf_counter() - started
-    if status:
-        raise RuntimeError(f"{command} ended with {status}; see {log}")
-    other = max(0.0, _busy_seconds() - busy - cpu) / elapsed
-    return Measurement(wall or elapsed, cpu, peak, other)
 
 
 def _adopt_orphans() -> None:

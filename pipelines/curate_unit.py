@@ -26,10 +26,12 @@ class Job:
 
     Attributes:
         unit: The unit.
+        request: Key of all that is asked for it, as the plan saw it.
         previous: Earlier receipts of the same unit whose parts stand, the current one first.
     """
 
     unit: Unit
+    request: str
     previous: tuple[Receipt, ...] = ()
 
 
@@ -46,10 +48,15 @@ class UnitCurator:
         """Does a unit and returns its receipt, which is written by then.
 
         Raises:
-            ContractError: The input changed while it was read, or what was written does not add
-                up.
+            ContractError: Input, templates, models or code are not those that were planned with,
+                or what was written does not add up.
             OSError: The input cannot be read or the output cannot be written, after retries.
         """
+        if self._keys.request(job.unit) != job.request:
+            raise ContractError(
+                f"unit {job.unit.id}: templates, models or code changed since the run was planned, "
+                "or the worker has others installed, so nothing of it was done; run again"
+            )
         stored = self._stored_annotations(job)
         if stored is not None:
             receipt = self._carried_over(job, stored)

@@ -43,13 +43,11 @@ class PlannedUnit:
 
     Attributes:
         job: The unit, and what earlier runs left for it.
-        request: Key of all that is asked for it.
         reason: `new`, `carried over`, `part damaged`, or what changed.
         receipt: The receipt that stands, for a unit that is carried over.
     """
 
     job: Job
-    request: str
     reason: str
     receipt: Receipt | None = None
 
@@ -159,19 +157,19 @@ def _units(config: RunConfig) -> Iterator[Unit]:
 def _planned(config: RunConfig, keys: Keys, unit: Unit, previous: Sequence[Receipt]) -> PlannedUnit:
     request = keys.request(unit)
     intact = tuple(receipt for receipt in previous if parts_stand(config, receipt.parts))
-    job = Job(unit, intact)
+    job = Job(unit, request, intact)
     for receipt in intact:
         if receipt.request == request:
-            return PlannedUnit(job, request, CARRIED_OVER, receipt)
+            return PlannedUnit(job, CARRIED_OVER, receipt)
     if not previous:
-        return PlannedUnit(job, request, "new")
+        return PlannedUnit(job, "new")
     if not intact or any(receipt.request == request for receipt in previous):
-        return PlannedUnit(job, request, "part damaged")
+        return PlannedUnit(job, "part damaged")
     components = keys.components(unit)
     for name, reason in _REASONS.items():
         if components[name] != previous[0].components.get(name):
-            return PlannedUnit(job, request, reason)
-    return PlannedUnit(job, request, "options changed")
+            return PlannedUnit(job, reason)
+    return PlannedUnit(job, "options changed")
 
 
 def parts_stand(config: RunConfig, parts: Iterable[Part]) -> bool:
@@ -271,5 +269,6 @@ def load_jobs(content: bytes) -> Iterator[Job]:
         yield Job(
             Unit(unit["corpus"], tuple(UnitFile(**file) for file in unit["files"]),
                  unit["decoded_bytes"]),
+            values["request"],
             tuple(Receipt.from_plain(receipt) for receipt in values["previous"]),
         )  # fmt: skip

@@ -105,7 +105,10 @@ def _documents(
                     yield from builder.drain()
             continue
         if isinstance(item, Damage):
-            builder.damage(row, item)
+            lines_lost = item.error_type != "checksum_mismatch"
+            builder.damage(row if lines_lost else None, item)
+            if not lines_lost:
+                continue
         elif isinstance(item, _Oversized):
             builder.error(
                 row, "oversized_document", oversized(options.max_document_bytes), item.bytes

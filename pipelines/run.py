@@ -126,7 +126,7 @@ def _all_receipts(config: RunConfig, plan: Plan) -> tuple[Receipt, ...]:
     done = read_receipts(config.out) if plan.jobs else {}
     receipts = []
     for planned in plan.units:
-        receipt = planned.receipt or done.get((planned.job.unit.id, planned.request))
+        receipt = planned.receipt or done.get((planned.job.unit.id, planned.job.request))
         if receipt is None:
             raise ContractError(
                 f"unit {planned.job.unit.id} of corpus {planned.job.unit.corpus!r} left no "

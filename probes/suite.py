@@ -7,11 +7,11 @@ or a context easy stands on both sides and cancels. What is left is what the mod
 belongs to which, as long as both continuations read well after both contexts.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
-import regex
 from pydantic import Field, model_validator
 
 from raicurate.corpora_manifests.digests import digest
@@ -36,7 +36,8 @@ the same in a language in which the data does not teach it (T3)."""
 _UNSPACED_LANGUAGES = frozenset({"ja", "lo", "km", "my", "th", "zh"})
 """Languages written without spaces between words."""
 
-_WORD = regex.compile(r"\w+(?:['’]\w+)*")
+_WORD = re.compile(r"[^\s!-&(-/:-@\[-`{-~¡-¿\u2010-\u2018\u201a-\u2027\u3000-\u303f।،؛؟]+")
+"""What stands between spaces and punctuation; `\\w` would cut Hindi words at their vowel signs."""
 _LEAK_WORDS = 4
 _LEAK_CHARACTERS = 8  # about four words of Japanese
 
@@ -161,7 +162,7 @@ def load_suite(path: Path) -> Suite:
         for item in suite.items:
             if item.id in by_id:
                 raise ManifestError(
-                    f"{file}, item {item.id!r}: {by_id[item.id]} has an item of this id as well, so "
+                    f"{file}, item {item.id!r}: {by_id[item.id]} has an item of this id too, so "
                     "results could not be told apart; rename one"
                 )
             by_id[item.id] = file

@@ -52,6 +52,12 @@ def test_entries_are_named_by_digest_never_by_value():
     assert entry_digest("id", "x") != entry_digest("text", "x")
 
 
+def test_the_digest_of_an_entry_never_changes():
+    """Receipts hold it: another one would read everything again."""
+    expected = hashlib.sha256(b'["withdrawn","id","x"]').hexdigest()[:32]
+    assert entry_digest("id", "x") == expected
+
+
 def test_an_empty_list_or_batch_passes_through():
     """Without work nothing is copied."""
     batch = rows(("a", "one"))

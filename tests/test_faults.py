@@ -13,7 +13,7 @@ import orjson
 import pytest
 from helpers import Curate, calls, documents, make_manifest, output_digests, write_jsonl
 
-from raicurate.corpora_manifests.errors import RaicurateError
+from raicurate.corpora_manifests.errors import ContractError, RaicurateError
 from raicurate.corpora_manifests.load import dump
 from raicurate.pipelines import retrying, storage
 from raicurate.pipelines.receipts import read_receipts
@@ -163,3 +163,24 @@ def test_other_unit_sizes_keep_the_rows(corpus: Path, tmp_path: Path, curate_her
     before = [(row["id"], row["text"]) for row in rows(out / "data")]
     curate_here(make_manifest(corpus, output=_unit_bytes(1 << 20)), out)
     assert [(row["id"], row["text"]) for row in rows(out / "data")] == before
+
+
+def test_templates_that_change_during_a_run_are_noticed(corpus: Path, tmp_path: Path) -> None:
+    """A worker whose templates are not those of the plan does nothing, and says why."""
+    from raicurate.pipelines.run import make_config, run
+    from raicurate.pipelines.runners import in_process
+
+    templates = tmp_path / "templates"
+    templates.mkdir()
+    words = "{version: 1, licence: CC0-1.0, language: en, reviewed_by_native_speaker: true%s}\n"
+    (templates / "en.yaml").write_text(words % "")
+
+    def changing(config: Any, jobs: Any, path: str) -> None:
+        part = ", hazards: {hate: {what_it_is: [It speaks of a whole group as one.]}}"
+        (templates / "en.yaml").write_text(words % part)
+        in_process(config, jobs, path)
+
+    config = make_config(make_manifest(corpus, templates=[str(templates)]), str(tmp_path / "out"))
+    with pytest.raises(ContractError, match="changed since the run was planned"):
+        run(config, changing)
+    assert run(config, in_process).totals.counts["documents_in"] == 60

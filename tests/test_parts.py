@@ -113,6 +113,14 @@ def test_a_part_that_is_just_full_leaves_no_empty_one(tmp_path):
     assert len(files(tmp_path)) == 2
 
 
+def test_each_part_is_filled_anew(tmp_path):
+    """What stands in one part does not count for the next."""
+    one = documents(0, 1)
+    size = one.column("text").nbytes
+    parts = committed(tmp_path, [documents(number, 1) for number in range(9)], part_bytes=3 * size)
+    assert [part.rows for part in parts] == [3, 3, 3]
+
+
 def test_the_part_of_the_next_rows_is_known_in_advance(tmp_path):
     """The ledger says in which part each document stands."""
     size = documents(0, 10).column("text").nbytes

@@ -341,8 +341,10 @@ def test_checksum_mismatch(suffix: str) -> None:
     member = COMPRESS[suffix](json_lines(numbered(5)))
     data = flip(member, len(member) - (8 if suffix == ".gz" else 1)) + member
     rows, errors = read(data, path=f"x{suffix}")
-    assert len(rows) == 10
-    assert [(error.error_type, error.damage) for error in errors] == [("checksum_mismatch", True)]
+    assert [row["src_row"] for row in rows] == list(range(10))
+    assert [(error.error_type, error.row, error.damage) for error in errors] == [
+        ("checksum_mismatch", None, True)
+    ]
 
 
 @pytest.mark.parametrize("suffix", list(COMPRESS))

@@ -6,7 +6,12 @@ from hypothesis import strategies as st
 from raicurate.corpora_manifests.digests import digest
 from raicurate.pipelines import storage
 from raicurate.pipelines.receipts import (
+    ANNOTATIONS,
+    DATA,
+    ERRORS,
+    LEDGER,
     OUTCOMES,
+    RESTRICTED,
     Damage,
     Part,
     Receipt,
@@ -141,6 +146,12 @@ def test_every_outcome_counts():
     ends = {"keep", "contextualize", "redact", "restrict", "drop", "errors", "withdrawn"}
     assert set(OUTCOMES) == ends
     assert len(OUTCOMES) == len(ends)
+
+
+def test_the_layers_are_named_as_their_folders():
+    """What stands under `data/` is the layer `data`, in every receipt."""
+    layers = (DATA, RESTRICTED, ANNOTATIONS, ERRORS, LEDGER)
+    assert layers == ("data", "restricted", "annotations", "errors", "ledger")
 
 
 def test_tables_add_up_in_sorted_order():

@@ -157,6 +157,21 @@ def test_a_file_that_cannot_be_opened_for_a_while_is_opened(waits):
     assert len(waits) == 2
 
 
+def test_a_file_that_never_fails_is_opened_once():
+    """Opening is what costs on a store."""
+    opened = []
+
+    def open_once():
+        opened.append(1)
+        return io.BytesIO(b"content")
+
+    file = RetryingFile(open_once)
+    file.seek(3)
+    assert file.read(2) == b"te"
+    assert file.read() == b"nt"
+    assert len(opened) == 1
+
+
 def test_closing_closes_the_file_and_further_reads_fail():
     """As on any file, closing twice is no error."""
     opened = io.BytesIO(b"content")

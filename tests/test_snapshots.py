@@ -79,6 +79,14 @@ def test_a_snapshot_is_read_as_it_was_written(out):
     assert list(load_snapshot(out, 1).parts) == [part("a"), part("b", "ledger")]
 
 
+def test_snapshots_and_their_pointer_have_fixed_places():
+    """Other programs find them there."""
+    assert pointer_path("/out") == "/out/_rai/current"
+    assert snapshot_path("/out", 12) == "/out/_rai/snapshots/000012.json"
+    assert superseded_path("/out", part("a")) == "/out/_rai/superseded/data/web/a.parquet"
+    assert superseded_path("/r", part("a", "restricted")) == "/r/_superseded/web/a.parquet"
+
+
 def test_before_the_first_run_there_is_no_snapshot(out):
     """Neither a current one nor any number."""
     assert current_snapshot(out) is None

@@ -153,6 +153,13 @@ def test_some_columns_can_be_read_alone(tmp_path):
     assert taken(annotations, [3]) == [[0, 1, 2]]
 
 
+def test_one_part_can_be_read_alone(tmp_path):
+    """Without the parts before it."""
+    annotations = stored(tmp_path, 2, 3, 1)
+    (batch,) = annotations.batches(["id"], annotations.parts[1])
+    assert batch.column("id").to_pylist() == ["d2", "d3", "d4"]
+
+
 def test_a_receipt_names_its_annotations(tmp_path):
     """Its other parts are left aside."""
     (part,) = written(tmp_path, 1)

@@ -132,6 +132,13 @@ def test_a_large_file_moves_no_bundle(sizes, size):
         assert alone <= together
 
 
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.zst", "a.parquet"])
+def test_compressed_files_count_as_what_they_hold(name):
+    """A unit is measured in decoded bytes."""
+    (unit,) = planned({name: 10}, of=corpus(format="jsonl"))
+    assert unit.decoded_bytes == 10 * COMPRESSED_RATIO
+
+
 def test_bundles_have_about_the_wished_size():
     """On average over many small files."""
     sizes = {f"{number:05d}.jsonl.gz": 10 for number in range(5000)}
