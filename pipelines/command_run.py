@@ -16,7 +16,9 @@ from raicurate.pipelines.text_report import plan_lines, totals_lines
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of the command."""
     add_config_arguments(parser)
-    parser.add_argument("--workers", type=_positive, metavar="N", help="worker processes (local runs)")
+    parser.add_argument(
+        "--workers", type=_positive, metavar="N", help="worker processes (local runs)"
+    )
     parser.usage = (
         "raicurate run MANIFEST --out DIR [--limit N] [--sample P] [--set a.b=c] [--workers N] "
         "[--json] [-- BEAM OPTIONS]"

@@ -1,6 +1,5 @@
 """The promised files of a manifest: building the list, and verifying what is there."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -28,7 +27,7 @@ def file_entries(corpus: Corpus, manifest: Manifest) -> list[FileEntry]:
         FileEntry(
             path=file.name,
             bytes=file.size,
-            sha256=_sha256(file.path),
+            sha256=storage.sha256(file.path),
             rows=_rows(file, corpus, manifest),
         )
         for file in find_files(corpus)
@@ -60,21 +59,13 @@ def _problem(
 ) -> str | None:
     if file.size != promise.bytes:
         return f"{file.size} bytes instead of {promise.bytes}"
-    if promise.sha256 is not None and _sha256(file.path) != promise.sha256:
+    if promise.sha256 is not None and storage.sha256(file.path) != promise.sha256:
         return "another SHA-256"
     if deep and promise.rows is not None:
         rows = _rows(file, corpus, manifest)
         if rows != promise.rows:
             return f"{rows} rows instead of {promise.rows}"
     return None
-
-
-def _sha256(path: str) -> str:
-    with storage.open_read(path) as opened:
-        digest = hashlib.sha256()
-        while block := opened.read(8 << 20):
-            digest.update(block)
-        return digest.hexdigest()
 
 
 def _rows(file: storage.FileStatus, corpus: Corpus, manifest: Manifest) -> int:

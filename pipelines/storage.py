@@ -313,13 +313,21 @@ def _remote_stamp(metadata: Any) -> str:
     return f"{metadata.size_in_bytes}-{metadata.last_updated_in_seconds}"
 
 
+def sha256(path: str) -> str:
+    """Returns the SHA-256 of the content of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open_read(path) as opened:
+        while block := opened.read(8 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def checksum(file: FileStatus) -> str:
     """Returns the content identity of a file: its SHA-256, or remotely the store's checksum."""
-    failpoint("read", file.path)
     if is_uri(file.path):
+        failpoint("read", file.path)
         return f"{file.size}-{_file_systems().checksum(file.path)}"
-    with Path(file.path).open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+    return sha256(file.path)
 
 
 @contextlib.contextmanager

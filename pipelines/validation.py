@@ -1,6 +1,5 @@
 """Checks of files that people write, and of outputs."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -92,13 +91,5 @@ def validate_output(out: str, restricted: str | None, deep: bool) -> Iterator[st
             yield f"{part.path} is missing"
         elif storage.file_size(path) != part.bytes:
             yield f"{part.path} has {storage.file_size(path)} bytes instead of {part.bytes}"
-        elif deep and _sha256(path) != part.sha256:
+        elif deep and storage.sha256(path) != part.sha256:
             yield f"{part.path} has another content than its receipt says"
-
-
-def _sha256(path: str) -> str:
-    digest = hashlib.sha256()
-    with storage.open_read(path) as opened:
-        while block := opened.read(8 << 20):
-            digest.update(block)
-    return digest.hexdigest()
