@@ -1,49 +1,56 @@
 """The work of the benchmark by datatrove's own blocks, with local workers.
 
-    python benchmarks/datatrove_blocks.py CORPUS_FOLDER OUT_FOLDER LOG_FOLDER WORKERS MODEL...
+    python benchmarks/datatrove_blocks.py CORPUS OUT LOGS WORKERS LANGUAGE_MODEL HARM_MODEL
 
-Each model is a local fastText file. Every document is classified by each of them, as a whole,
-which is what datatrove's filter does. The Parquet writer compresses at level 1 of zstd, since it
-takes no other, and the formatter masks emails and IP addresses only; both save datatrove work.
+The models are local fastText files; `-` stands for none. As these blocks do, each model sees the
+whole of every document, the Parquet writer compresses at level 1 of zstd, and the formatter masks
+emails and IP addresses only; the last two save datatrove work.
 """
 
 import sys
 from pathlib import Path
 from typing import Any
 
-METADATA = ("title", "doc_type", "url", "file_path")
+NONE = "-"
 
 
-def main(corpus: str, out: str, logs: str, workers: int, models: list[str]) -> None:
+def main(corpus: str, out: str, logs: str, workers: int, language: str, harm: str) -> None:
     """Runs one task a shard."""
     from datatrove.executor import LocalPipelineExecutor
-    from datatrove.pipeline.filters import FastTextClassifierFilter
     from datatrove.pipeline.formatters import PIIFormatter
     from datatrove.pipeline.readers import JsonlReader
     from datatrove.pipeline.writers import ParquetWriter
 
-    labels = {model: _labels(model) for model in models}
     executor = LocalPipelineExecutor(
         pipeline=[
             JsonlReader(corpus, glob_pattern="*.jsonl.zst"),
-            # Told to look for no label at all, version 0.10.1 raises a TypeError, so it is told to
-            # remove what scores 2, which nothing does. The scores go to the metadata.
-            *(
-                FastTextClassifierFilter(
-                    model,
-                    remove_labels=(own[0].removeprefix("__label__"), 2.0),
-                    newline_replacement=" ",
-                )
-                for model, own in labels.items()
-            ),
+            *([] if language == NONE else [_language(language)]),
+            *([] if harm == NONE else [_classifier(harm)]),
             PIIFormatter(),
-            ParquetWriter(out, compression="zstd", schema=_schema(labels)),
+            ParquetWriter(out, compression="zstd", schema=_schema(language, harm)),
         ],
         tasks=len(list(Path(corpus).glob("*.jsonl.zst"))),
         workers=workers,
         logging_dir=logs,
     )
     executor.run()
+
+
+def _language(model: str) -> Any:
+    from datatrove.pipeline.filters import LanguageFilter
+
+    block = LanguageFilter(label_only=True)
+    block.model.MODEL_URL = model  # its own one would be downloaded
+    return block
+
+
+def _classifier(model: str) -> Any:
+    from datatrove.pipeline.filters import FastTextClassifierFilter
+
+    # Told to look for no label at all, version 0.10.1 raises a TypeError, so it is told to remove
+    # what scores 2, which nothing does. The scores go to the metadata.
+    label = _labels(model)[0].removeprefix("__label__")
+    return FastTextClassifierFilter(model, remove_labels=(label, 2.0), newline_replacement=" ")
 
 
 def _labels(model: str) -> list[str]:
@@ -53,16 +60,19 @@ def _labels(model: str) -> list[str]:
     return labels
 
 
-def _schema(labels: dict[str, list[str]]) -> Any:
+def _schema(language: str, harm: str) -> Any:
     """Returns the schema of the output; the one that datatrove infers differs between batches."""
     import pyarrow as pa
 
-    metadata = [pa.field(name, pa.string()) for name in METADATA]
-    scores = [pa.field(label, pa.float64()) for own in labels.values() for label in own]
+    metadata = {name: pa.string() for name in ("title", "doc_type", "url", "file_path")}
+    if language != NONE:
+        metadata |= {"language": pa.string(), "language_score": pa.float64()}
+    if harm != NONE:
+        metadata |= dict.fromkeys(_labels(harm), pa.float64())
     return pa.schema(
-        {"text": pa.string(), "id": pa.string(), "metadata": pa.struct(metadata + scores)}
+        {"text": pa.string(), "id": pa.string(), "metadata": pa.struct(list(metadata.items()))}
     )
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5:])
+    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5], sys.argv[6])

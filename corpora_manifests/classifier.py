@@ -34,12 +34,47 @@ class Split(Model):
     calibrate: float = Field(default=0.1, ge=0, lt=1)
 
 
+class Passage(Model):
+    """A labelled passage that was written for training."""
+
+    hazard: Hazard | Literal["none"]
+    stance: Stance | Literal["none"]
+    text: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Passage":
+        if (self.hazard == "none") != (self.stance == "none"):
+            raise ValueError("a passage has both a hazard and a stance, or neither")
+        return self
+
+
+class PassageFile(Model):
+    """Labelled passages of one language, written for a classifier."""
+
+    version: int = Field(ge=1)
+    license: str = Field(min_length=1)
+    language: str
+    reviewed_by_native_speaker: bool
+    passages: tuple[Passage, ...] = Field(min_length=1)
+
+
+def load_passages(path: Path) -> PassageFile:
+    """Returns the labelled passages in a YAML file.
+
+    Raises:
+        ManifestError: The file is not valid.
+    """
+    return validated(PassageFile, read_yaml(path), str(path))
+
+
 class LabelledSet(Model):
     """One public set of labelled texts.
 
     Attributes:
         name: Name in reports.
-        path: JSON Lines file, plain or gzip, relative to the root of the manifest.
+        path: JSON Lines file, plain or gzip, or YAML file of passages (`PassageFile`), relative
+            to the root of the manifest.
+        beside_manifest: Whether `path` is relative to the manifest's own folder instead.
         sha256: Digest that the file must have, where it is known.
         source: Public repository, owner/name.
         license: SPDX identifier where there is one, else the name of the licence.
@@ -63,6 +98,7 @@ class LabelledSet(Model):
 
     name: Name
     path: str
+    beside_manifest: bool = False
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     source: str = Field(min_length=1)
     license: str = Field(min_length=1)
@@ -119,6 +155,7 @@ class ClassifierManifest(Model):
         version: Version, raised by its author on every change.
         description: For the model card.
         root: Folder that the paths of the sets are relative to; itself relative to the manifest.
+        folder: Folder of the manifest; filled in when it is loaded.
         seed: Of splits, sampling and training.
         languages: Languages that are trained; rows in others are left out.
         hazards: From the names of hazards in the sets to those of the vocabulary; names that are
@@ -137,6 +174,7 @@ class ClassifierManifest(Model):
     version: str
     description: str = ""
     root: str = "."
+    folder: str = "."
     seed: int = Field(default=0, ge=0)
     languages: tuple[str, ...] = Field(min_length=1)
     hazards: dict[str, Hazard] = Field(default_factory=dict)
@@ -146,6 +184,10 @@ class ClassifierManifest(Model):
     escalation_recall: float = Field(default=0.95, gt=0, lt=1)
     min_auc: float = Field(default=0.75, ge=0.5, le=1)
     min_test_examples: int = Field(default=50, ge=1)
+
+    def path_of(self, labelled: LabelledSet) -> Path:
+        """Returns the file of a set."""
+        return Path(self.folder if labelled.beside_manifest else self.root) / labelled.path
 
     @model_validator(mode="after")
     def _consistent(self) -> "ClassifierManifest":
@@ -170,5 +212,6 @@ def load_classifier(path: Path) -> ClassifierManifest:
         ManifestError: The file is not a valid classifier manifest.
     """
     manifest = validated(ClassifierManifest, read_yaml(path), str(path))
-    root = (path.resolve().parent / manifest.root).resolve()
-    return manifest.model_copy(update={"root": str(root)})
+    folder = path.resolve().parent
+    root = (folder / manifest.root).resolve()
+    return manifest.model_copy(update={"root": str(root), "folder": str(folder)})

@@ -28,11 +28,15 @@ _MAX_DEPTH = 100
 class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
     """A safe loader for which a key that stands twice in a mapping is an error."""
 
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._looked_at: set[int] = set()
+
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         # Merging (`<<: *anchor`) puts keys into the node that its own may replace, so each node
         # is looked at once, as it stands in the file.
-        if not getattr(node, "looked_at", False):
-            node.looked_at = True
+        if id(node) not in self._looked_at:
+            self._looked_at.add(id(node))
             self._check_keys(node)
         super().flatten_mapping(node)
 
@@ -91,7 +95,8 @@ def _parse(text: str) -> Any:
             depth -= 1
         if depth > _MAX_DEPTH:
             raise yaml.MarkedYAMLError(
-                problem=f"nested deeper than {_MAX_DEPTH} levels", problem_mark=event.start_mark
+                problem=f"nested deeper than {_MAX_DEPTH} levels",
+                problem_mark=event.start_mark,  # type: ignore[arg-type]
             )
     return yaml.load(text, Loader=_Loader)
 

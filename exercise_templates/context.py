@@ -14,7 +14,6 @@ import hashlib
 import re
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -75,8 +74,7 @@ class HazardFacts(NamedTuple):
     score: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class ContextRequest:
+class ContextRequest(NamedTuple):
     """What a context is to be written for.
 
     Attributes:
@@ -337,7 +335,12 @@ class ContextLibrary:
         return WrittenContext("".join(pieces), tuple(refs), style.name, words.name)
 
     def withheld_note(
-        self, document_id: str, lang: str, hazard: str, kind: Literal["detail", "passage"]
+        self,
+        document_id: str,
+        lang: str,
+        hazard: str,
+        kind: Literal["detail", "passage"],
+        attempt: int = 0,
     ) -> str | None:
         """Returns the note in place of a withheld passage, or None without words for it.
 
@@ -346,6 +349,7 @@ class ContextLibrary:
             lang: Language of the note.
             hazard: Hazard of the passage.
             kind: `detail` for a passage withheld because it is operational, else `passage`.
+            attempt: Each attempt chooses anew among the variants.
         """
         key = (lang, hazard, kind)
         if key not in self._notes:
@@ -354,7 +358,7 @@ class ContextLibrary:
                 return None
             self._notes[key] = self._withheld_choices(words, words.withheld, hazard, kind)
         choices = self._notes[key]
-        return choices.texts[choices.table[_draws(document_id, 0)[_WITHHELD] >> _SHIFT]]
+        return choices.texts[choices.table[_draws(document_id, attempt)[_WITHHELD] >> _SHIFT]]
 
     def _withheld_choices(self, words: Language, frame: str, hazard: str, kind: str) -> _Choices:
         """Returns every note that lead, kind of detail and reason can make."""

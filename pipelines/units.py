@@ -71,7 +71,8 @@ def find_files(corpus: Corpus) -> list[storage.FileStatus]:
     """Returns the input files of a corpus, sorted by name.
 
     Raises:
-        ContractError: A pattern matches no file, so that a part of the input is missing.
+        ContractError: A pattern matches no file, so that a part of the input is missing, or all
+            files are excluded.
     """
     found: dict[str, storage.FileStatus] = {}
     excluded = [storage.glob_matcher(pattern) for pattern in corpus.exclude]
@@ -86,6 +87,11 @@ def find_files(corpus: Corpus) -> list[storage.FileStatus]:
             )
         found.update((file.name, file) for file in files)
     kept = [file for file in found.values() if not any(skip(file.name) for skip in excluded)]
+    if not kept:
+        raise ContractError(
+            f"corpus {corpus.name!r}: `exclude` leaves out every file below {corpus.root} that "
+            "`paths` matches, so nothing would be read; correct it, or remove the corpus"
+        )
     return sorted(kept, key=lambda file: file.name)
 
 

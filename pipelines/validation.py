@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from raicurate.corpora_manifests.classifier import load_classifier
+from raicurate.corpora_manifests.classifier import load_classifier, load_passages
 from raicurate.corpora_manifests.errors import ContractError, ManifestError
 from raicurate.corpora_manifests.load import load_manifest, load_policy, read_yaml
 from raicurate.exercise_templates.context import ContextLibrary
@@ -39,10 +39,11 @@ _KINDS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "corpora": ("manifest", _manifest),
     "rules": ("policy", load_policy),
     "sets": ("classifier manifest", load_classifier),
+    "passages": ("labelled passages", load_passages),
     "styles": ("context template", _context),
     "any": ("context template", _context),
     "parts": ("context template", _context),
-    "hazards": ("lexicon", _lexicon),
+    "terms": ("lexicon", _lexicon),
     "items": ("suite", _suite),
 }
 """What a YAML file is, by a key that only this kind has."""

@@ -283,31 +283,45 @@ def test_a_kept_document_without_a_template_stays_kept_without_a_note():
     assert result["text"] == "<ip> text"
 
 
+def refusing(times):
+    """Checks that refuse the first attempts at one document: its paragraphs, then its whole."""
+    calls = []
+
+    def labelled_intent(texts, _):
+        calls.append(texts)
+        return [len(calls) <= 2 * times] * len(texts)
+
+    return Checks(labelled_intent=labelled_intent), calls
+
+
 def test_another_attempt_is_made_before_a_document_is_restricted():
     """What is not accepted is written again in another style; a third no restricts."""
-    seen = []
-
-    def refuse(times):
-        def labelled_intent(texts, langs):
-            seen.append(list(texts))
-            return [len(seen) <= times] * len(texts)
-
-        return Checks(labelled_intent=labelled_intent)
-
     text = "something harmful"
-    (result,) = apply(row(text, [hazard(0, 5)]), checks=refuse(2))
-    assert result["rejection"] is None
-    assert result["action"] == "contextualize"
-    assert len(seen) == 3
-    first = apply(row(text, [hazard(0, 5)]))[0]["spans"][-1]["ref"]
-    assert result["spans"][-1]["ref"] != first
+    styles = []
+    for times in (0, 1, 2):
+        checks, _ = refusing(times)
+        (result,) = apply(row(text, [hazard(0, 5)]), checks=checks)
+        assert (result["action"], result["rejection"]) == ("contextualize", None)
+        styles.append(result["spans"][-1]["ref"].partition("@")[0])
+    assert len(set(styles)) == 3
 
-    seen.clear()
-    (result,) = apply(row(text, [hazard(0, 5)]), checks=refuse(99))
+    checks, calls = refusing(3)
+    (result,) = apply(row(text, [hazard(0, 5)]), checks=checks)
     assert (result["action"], result["rule"]) == ("restrict", "context-not-accepted")
     assert result["rejection"] == "labelled_intent"
     assert (result["text"], result["spans"]) == (text, [])
-    assert len(seen) == 3
+    assert len(calls) == 6
+
+
+def test_another_attempt_chooses_other_notes_for_withheld_passages():
+    """A note that is not accepted does not come back unchanged."""
+    hazards = [hazard(0, 5, severity=4)]
+    notes = set()
+    for times in (0, 1, 2):
+        checks, _ = refusing(times)
+        (result,) = apply(row("aaaaa bbb", hazards, withhold="worst"), checks=checks)
+        notes.add(part(result, "withheld")[0])
+    assert len(notes) == 3
 
 
 def test_a_note_that_is_not_accepted_is_left_out():

@@ -1,4 +1,6 @@
+import itertools
 import sys
+import time
 import types
 
 import pyarrow as pa
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 
 from raicurate.corpora_manifests.errors import ManifestError, MissingExtraError
 from raicurate.corpora_manifests.manifest import StepSpec
+from raicurate.transforms import datatrove_steps as steps_module
 from raicurate.transforms.annotate import annotate
 from raicurate.transforms.datatrove_steps import INSTALL, DatatroveSteps
 from raicurate.transforms.schema import SOURCE, SPAN, STEP
@@ -291,10 +294,22 @@ def test_what_a_formatter_replaces_is_a_span():
     """The original around it stays recoverable, the replacement names its step."""
     document = reformatted(steps(PII), "Hello.\nMail jo@example.net for more.\nBye.")
     assert document["text"] == "Hello.\nMail email@example.com for more.\nBye."
-    assert originals(document) == ["Hello.\n", "Mail ", " for more.\n", "Bye."]
+    assert originals(document) == ["Hello.\nMail ", " for more.\nBye."]
     replaced = [span for span in document["spans"] if span["kind"] != "original"]
     assert [(span["kind"], span["ref"]) for span in replaced] == [
         ("withheld", "datatrove:PIIFormatter")
+    ]
+
+
+def test_what_stands_between_two_changes_stays_original():
+    """Also where no line is unlike all others."""
+    blocks = steps(("toy_steps.Replace", {"old": "x", "new": "-"}))
+    assert pieces(reformatted(blocks, "a\nx\na\nx\na\n")) == [
+        ("original", "a\n"),
+        ("withheld", "-"),
+        ("original", "\na\n"),
+        ("withheld", "-"),
+        ("original", "\na\n"),
     ]
 
 
@@ -382,9 +397,7 @@ def test_the_published_text_is_what_the_step_makes_of_the_document(text, use):
     """Going through the differences adds and loses nothing."""
     document = reformatted(steps(use), text)
     (_, step) = steps(use)._steps[0]
-    from raicurate.transforms.datatrove_steps import _run
-
-    assert document["text"] == _run(step, text, "")[0]
+    assert document["text"] == steps_module._run(step, text, "")[0]
 
 
 def test_most_of_a_long_document_stays_original():
@@ -393,3 +406,45 @@ def test_most_of_a_long_document_stays_original():
     document = reformatted(steps(PII), text + "Mail jo@example.net now.\n" + text)
     kept = sum(len(content) for content in originals(document))
     assert kept > 2 * len(text)
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.lists(st.sampled_from(["a\n", "b\n", "c\r\n", "dd\n", "e"]) | st.text(max_size=4)),
+    st.data(),
+)
+def test_differences_are_the_two_texts(lines, data):
+    """Whatever was deleted, changed or moved: side by side they give both texts back."""
+    original = "".join(lines)
+    changed = "".join(
+        data.draw(st.sampled_from([line, line, "", "new\n", line.upper()]))
+        for line in data.draw(st.permutations(lines) | st.just(lines))
+    )
+    stretches = steps_module._differences(original, changed)
+    assert "".join(before for _, before, _ in stretches) == original
+    assert "".join(after for _, _, after in stretches) == changed
+    assert all(before == after for equal, before, after in stretches if equal)
+    assert all(first[0] != second[0] for first, second in itertools.pairwise(stretches))
+
+
+@given(st.text("ab", max_size=12), st.text("ab", max_size=12))
+def test_a_common_prefix_is_as_long_as_it_can_be(first, second):
+    """And no longer."""
+    length = steps_module._common_prefix(first, second)
+    assert first[:length] == second[:length]
+    assert first[length : length + 1] != second[length : length + 1] or not first[length:]
+
+
+@pytest.mark.parametrize("kinds", [7, 10**6])
+def test_a_long_document_of_repeated_or_single_lines_is_compared_in_no_time(kinds):
+    """A page of 60,000 lines, of which a third is dropped, must not hold up a worker."""
+    lines = [f"line {number % kinds}\n" for number in range(60_000)]
+    original = "".join(lines)
+    changed = "".join(line for number, line in enumerate(lines) if number % 3)
+    started = time.process_time()
+    stretches = steps_module._differences(original, changed)
+    assert time.process_time() - started < 5
+    assert "".join(after for _, _, after in stretches) == changed
+    if kinds > len(lines):
+        kept = sum(len(before) for equal, before, _ in stretches if equal)
+        assert kept >= len(changed)

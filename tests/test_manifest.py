@@ -1,16 +1,19 @@
+from typing import get_args
+
 import pytest
 from pydantic import ValidationError
 
 from raicurate.corpora_manifests.manifest import (
-    DEFAULT_ANNOTATORS,
     AnnotatorSpec,
     Corpus,
     FileEntry,
+    Format,
     Manifest,
     Output,
     StepSpec,
     Withdrawn,
 )
+from raicurate.pipelines import reading
 
 KEEP = {"name": "keep", "action": "keep"}
 POLICY = {"name": "small", "version": "1", "gravity": {"default": {}}, "rules": [KEEP]}
@@ -42,6 +45,22 @@ def test_names_that_are_no_safe_folders_are_refused(name):
 def test_globs_stay_below_the_root(key, path):
     """A corpus reads nothing outside its root."""
     refused(Corpus, CORPUS | {key: [path]}, "is not below the root")
+
+
+def test_globs_below_the_root_are_kept_as_they_are():
+    """In order; two dots within a name are no way out."""
+    globs = ["**/*.jsonl.gz", "a/b?.[ch]", "x..y/z", "./a"]
+    corpus = Corpus.model_validate(CORPUS | {"paths": globs, "exclude": globs[:1]})
+    assert corpus.paths == tuple(globs)
+    assert corpus.exclude == ("**/*.jsonl.gz",)
+
+
+def test_every_format_that_is_read_can_be_named():
+    """And no other."""
+    for name in ("auto", *reading.registered()):
+        assert Corpus.model_validate(CORPUS | {"format": name}).format == name
+    assert set(get_args(Format)) == {"auto", *reading.registered()}
+    refused(Corpus, CORPUS | {"format": "csv"}, "format")
 
 
 def test_a_corpus_needs_paths_and_a_licence():
@@ -121,6 +140,7 @@ def test_the_defaults_of_the_output_are_those_of_the_design():
         1 << 30,
         64 << 20,
     )
+    assert output.max_document_bytes == 32 << 20
     assert output.error_budget == 0.001
     assert output.keep_snapshots == 3
 
@@ -128,8 +148,7 @@ def test_the_defaults_of_the_output_are_those_of_the_design():
 def test_the_default_annotators_run_language_first():
     """What others build on comes first."""
     names = [spec.use for spec in Manifest.model_validate(MANIFEST).annotators]
-    assert names == [spec.use for spec in DEFAULT_ANNOTATORS]
-    assert names[0] == "language@1"
+    assert names == ["language@1", "lexicon@1", "harm@1", "personal_data@1"]
 
 
 def test_two_corpora_of_one_name_are_refused():

@@ -94,6 +94,12 @@ def test_a_label_that_is_there_is_replaced_in_its_place():
     assert twice.column("lang").to_pylist() == ["c", "d"]
 
 
+def test_the_first_column_can_be_replaced_too():
+    """Its place is no sign that it is missing."""
+    only = pa.RecordBatch.from_pydict({"lang": pa.array(["a", "b"])})
+    assert append_labels(only, ["lang"], [pa.array(["c", "d"])]).to_pydict() == {"lang": ["c", "d"]}
+
+
 @pytest.mark.parametrize("rows", [1, 3])
 def test_a_column_of_another_length_is_an_error(rows):
     """Labels would belong to other documents."""

@@ -32,7 +32,7 @@ def totals(*receipts, expected=None):
 
 def planned(name, reason, size):
     unit = Unit("web", (UnitFile(name, "jsonl", size),), size)
-    return PlannedUnit(Job(unit), "request", reason)
+    return PlannedUnit(Job(unit, "request"), reason)
 
 
 def test_a_table_is_aligned():
@@ -106,6 +106,10 @@ def test_only_the_tables_that_were_asked_for_and_hold_something_are_shown():
     of = totals(receipt(keep=1, tables={"rule": {"keep": 1}, "personal_data": {"ip": 2}}))
     text = "\n".join(totals_lines(of))
     assert "Decided by rule:\n  keep" in text
+    for name, heading in (("rejection", "Context not accepted"), ("error_type", "Errors by type")):
+        with_it = totals(receipt(keep=1, tables={name: {"some_reason": 7}}))
+        assert any(line.startswith(heading) for line in totals_lines(with_it))
+        assert f"  {'some_reason':<40} {7:>8}" in totals_lines(with_it)
     assert "Personal data" not in text
     assert "Errors by type" not in text
     assert "Personal data found:\n  ip" in "\n".join(totals_lines(of, ["personal_data"]))

@@ -208,6 +208,14 @@ def test_excluded_files_are_left_out(tmp_path):
     assert [file.name for file in find_files(of)] == ["a.jsonl"]
 
 
+def test_a_corpus_of_which_everything_is_excluded_is_a_broken_contract(tmp_path):
+    """Nothing to read is never a success."""
+    put(tmp_path, "a.jsonl", "b.jsonl")
+    of = corpus(root=str(tmp_path), paths=["*.jsonl"], exclude=["*"])
+    with pytest.raises(ContractError, match="leaves out every file"):
+        find_files(of)
+
+
 @pytest.mark.parametrize("missing", ["*.warc.gz", "c.jsonl", "x/*.jsonl", "*.json"])
 def test_a_pattern_that_matches_nothing_is_a_broken_contract(tmp_path, missing):
     """A part of the input would be missing without a word; other patterns do not make up for it."""

@@ -162,7 +162,7 @@ def test_the_language_of_every_long_paragraph_counts():
 
 
 def test_added_text_must_not_be_harmful_itself():
-    """A paragraph that the harm model calls harmful is refused, and asked about once."""
+    """A text that the harm model calls harmful is refused, and nothing is asked twice."""
     asked = []
 
     def labelled_intent(texts, langs):
@@ -173,7 +173,16 @@ def test_added_text_must_not_be_harmful_itself():
     documents = [written(added="Good.\n\nAlso good."), written(added="Good.\n\nThis is bad.")]
     assert rejections(documents, LIMITS, checks) == [None, "labelled_intent"]
     assert rejections(documents, LIMITS, checks) == [None, "labelled_intent"]
-    assert asked == [("Good.", "en"), ("Also good.", "en"), ("This is bad.", "en")]
+    whole = "Good.\n\nThis is bad."
+    assert [text for text, _ in asked] == ["Good.", "Also good.", "This is bad.", whole]
+    assert {lang for _, lang in asked} == {"en"}
+
+
+def test_a_paragraph_that_looks_harmful_alone_is_judged_with_the_rest():
+    """Where the whole added text is not labelled, one suspicious paragraph is no reason."""
+    checks = Checks(labelled_intent=lambda texts, _: [text == "Odd." for text in texts])
+    assert reason(written(added="Good.\n\nOdd."), checks=checks) is None
+    assert reason(written(added="Odd."), checks=checks) == "labelled_intent"
 
 
 def test_each_document_is_judged_for_itself():

@@ -37,6 +37,8 @@ _SEVERAL_PASSAGES = 3
 # A blank line further away than this does not end the paragraph in a useful sense; then a line
 # break does.
 _MAX_PARAGRAPH_CHARS = 1500
+# What is still needed for a blank line, by the number of line breaks that are there.
+_SEPARATORS = ("\n\n", "\n", "")
 _BLANK_LINE = re.compile(r"\n[ \t\r]*\n")
 
 OUTPUT = pa.schema(
@@ -82,7 +84,9 @@ class ContextWriter(Protocol):
     def write(self, request: Any, attempt: int = 0) -> _Context | None:
         """Returns the context for a document, another one for each attempt, or None."""
 
-    def withheld_note(self, document_id: str, lang: str, hazard: str, kind: Any) -> str | None:
+    def withheld_note(
+        self, document_id: str, lang: str, hazard: str, kind: Any, attempt: int = 0
+    ) -> str | None:
         """Returns the note in place of a withheld passage, or None without words for it."""
 
 
@@ -304,7 +308,7 @@ def _write(
 def _write_in(
     lang: str, document: _Document, policy: Policy, library: ContextWriter, attempt: int
 ) -> Written | None:
-    withheld = _withheld(document, lang, library)
+    withheld = _withheld(document, lang, library, attempt)
     if withheld is None:
         return None
     replaced = _placed(withheld, document.masks)
@@ -363,7 +367,9 @@ def _facts(hazards: Sequence[_Hazard]) -> list[tuple[Any, ...]]:
     return [tuple(facts) for facts in merged.values()]
 
 
-def _withheld(document: _Document, lang: str, library: ContextWriter) -> list[_Replacement] | None:
+def _withheld(
+    document: _Document, lang: str, library: ContextWriter, attempt: int
+) -> list[_Replacement] | None:
     """Returns the notes in place of withheld passages, in order; None where words are missing."""
     if document.withhold == "nothing":
         return []
@@ -389,7 +395,7 @@ def _withheld(document: _Document, lang: str, library: ContextWriter) -> list[_R
     notes = []
     for start, end, hazard in passages:
         kind = "detail" if hazard.operational else "passage"
-        note = library.withheld_note(document.id, lang, hazard.hazard, kind)
+        note = library.withheld_note(document.id, lang, hazard.hazard, kind, attempt)
         if note is None:
             return None
         notes.append(_Replacement(start, end, "withheld", hazard.hazard, note))
@@ -495,14 +501,17 @@ def _assemble(
             length += len(text)
 
     def put_context() -> None:
+        nonlocal length
         if context is None:
             return
         left = pieces[-1] if pieces else ""
         ahead = [item for item in replaced if item.start == at]
         right = ahead[0].text if ahead else original[at : at + 2]
-        opening = "" if not left else "\n" * (2 - _line_breaks(left, last=True))
-        closing = "" if not right else "\n" * (2 - _line_breaks(right, last=False))
-        put(f"{opening}{context[0]}{closing}", "context", context[1])
+        opening = _SEPARATORS[_line_breaks(left, last=True)] if left else ""
+        closing = _SEPARATORS[_line_breaks(right, last=False)] if right else ""
+        pieces.extend((opening, context[0], closing))
+        start, length = length, length + len(opening) + len(context[0]) + len(closing)
+        spans.append((start, length, "context", context[1]))
 
     pending = context is not None
     for item in replaced:
@@ -523,9 +532,9 @@ def _assemble(
 
 def _line_breaks(text: str, last: bool) -> int:
     """Returns how many line breaks, at most two, a text ends or begins with."""
-    edge = text[-2:] if last else text[:2]
-    rest = edge.rstrip("\n") if last else edge.lstrip("\n")
-    return len(edge) - len(rest)
+    if last:
+        return 0 if text[-1] != "\n" else 2 if text[-2:] == "\n\n" else 1
+    return 0 if text[0] != "\n" else 2 if text[:2] == "\n\n" else 1
 
 
 def _merged(batch: pa.RecordBatch, results: list[_Result]) -> pa.RecordBatch:

@@ -4,11 +4,14 @@ A filter's verdict and a formatter's change are annotations; the policy decides 
 `step_changed`. What a formatter replaces is recorded in the spans.
 """
 
+import bisect
 import copy
 import difflib
 import importlib
 import importlib.metadata
-from collections.abc import Sequence
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -195,11 +198,10 @@ def _edited(original: str, name: str, step: Any) -> list[tuple[str, str, str | N
 def _differences(original: str, changed: str) -> list[tuple[bool, str, str]]:
     """Returns stretches `(equal, in the original, in the changed text)`, found line by line."""
     before, after = original.splitlines(keepends=True), changed.splitlines(keepends=True)
-    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
     stretches: list[tuple[bool, str, str]] = []
-    for tag, start, end, new_start, new_end in matcher.get_opcodes():
+    for equal, start, end, new_start, new_end in _regions(before, after):
         old, new = "".join(before[start:end]), "".join(after[new_start:new_end])
-        if tag == "equal":
+        if equal:
             stretches.append((True, old, new))
             continue
         prefix = _common_prefix(old, new)
@@ -210,11 +212,80 @@ def _differences(original: str, changed: str) -> list[tuple[bool, str, str]]:
             (False, old[prefix:old_end], new[prefix:new_stop]),
             (True, old[old_end:], new[new_stop:]),
         ]
-    return [stretch for stretch in stretches if stretch[1] or stretch[2]]
+    filled = [stretch for stretch in stretches if stretch[1] or stretch[2]]
+    joined: list[tuple[bool, str, str]] = []
+    for equal, group in itertools.groupby(filled, key=lambda stretch: stretch[0]):
+        run = list(group)
+        joined.append((equal, "".join(old for _, old, _ in run), "".join(new for *_, new in run)))
+    return joined
+
+
+_Region = tuple[bool, int, int, int, int]
+
+
+def _regions(before: Sequence[str], after: Sequence[str]) -> Iterator[_Region]:
+    """Yields `(equal, start, end, new start, new end)`, in lines, for two lists of lines.
+
+    Lines that stand once in both are anchors, so that only the short stretches between them are
+    compared each with each; that would take hours on a long document of repeated lines.
+    """
+    start = new_start = 0
+    for line, new_line in [*_anchors(before, after), (len(before), len(after))]:
+        old, new = before[start:line], after[new_start:new_line]
+        if len(old) * len(new) <= _COMPARED:
+            for tag, first, last, new_first, new_last in difflib.SequenceMatcher(
+                None, old, new, autojunk=False
+            ).get_opcodes():
+                yield (
+                    tag == "equal",
+                    start + first,
+                    start + last,
+                    new_start + new_first,
+                    new_start + new_last,
+                )
+        else:
+            yield False, start, line, new_start, new_line
+        if line < len(before):
+            yield True, line, line + 1, new_line, new_line + 1
+        start, new_start = line + 1, new_line + 1
+
+
+_COMPARED = 40_000
+"""Pairs of lines that are compared at once: a few milliseconds, even if all are alike."""
+
+
+def _anchors(before: Sequence[str], after: Sequence[str]) -> list[tuple[int, int]]:
+    """Returns the longest run of lines that stand once in both lists, in the same order."""
+    places = _single_lines(after)
+    pairs = [(line, places[text]) for text, line in _single_lines(before).items() if text in places]
+    # The longest increasing subsequence: `ends[n]` is the pair that ends the best run of n + 1.
+    ends: list[int] = []
+    last_lines: list[int] = []
+    before_it: list[int | None] = []
+    for index, (_, new_line) in enumerate(pairs):
+        length = bisect.bisect_left(last_lines, new_line)
+        before_it.append(ends[length - 1] if length else None)
+        ends[length : length + 1] = [index]
+        last_lines[length : length + 1] = [new_line]
+    run: list[tuple[int, int]] = []
+    place = ends[-1] if ends else None
+    while place is not None:
+        run.append(pairs[place])
+        place = before_it[place]
+    return run[::-1]
+
+
+def _single_lines(lines: Sequence[str]) -> dict[str, int]:
+    counts = Counter(lines)
+    return {line: place for place, line in enumerate(lines) if counts[line] == 1}
 
 
 def _common_prefix(first: str, second: str) -> int:
-    for index, (left, right) in enumerate(zip(first, second, strict=False)):
-        if left != right:
-            return index
-    return min(len(first), len(second))
+    low, high = 0, min(len(first), len(second))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if first[low:middle] == second[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low

@@ -8,9 +8,14 @@ from typing import Any, Literal, NamedTuple
 
 import orjson
 
-from raicurate.corpora_manifests.classifier import ClassifierManifest, LabelledSet, Meaning
+from raicurate.corpora_manifests.classifier import (
+    ClassifierManifest,
+    LabelledSet,
+    Meaning,
+    load_passages,
+)
 from raicurate.corpora_manifests.errors import ContractError, ManifestError
-from raicurate.corpora_manifests.vocabulary import Hazard
+from raicurate.corpora_manifests.vocabulary import HAZARDS, Hazard
 from raicurate.transforms.fasttext_model import file_sha256
 from raicurate.transforms.harm_text import lengths_of, windows
 
@@ -64,7 +69,7 @@ def digests(manifest: ClassifierManifest) -> dict[str, str]:
     """
     found = {}
     for labelled in manifest.sets:
-        path = Path(manifest.root) / labelled.path
+        path = manifest.path_of(labelled)
         if not path.is_file():
             raise ManifestError(
                 f"set {labelled.name!r}: there is no file {path}, so the model cannot be trained; "
@@ -104,6 +109,12 @@ def _key(example: Example) -> str:
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    if path.suffix == ".yaml":
+        content = load_passages(path)
+        for number, passage in enumerate(content.passages):
+            row_id = f"{path.stem}-{number}"
+            yield {"id": row_id, "lang": content.language, **passage.model_dump()}
+        return
     opened = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
     with opened as lines:
         for line in lines:
@@ -113,7 +124,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 
 def _examples_of(labelled: LabelledSet, manifest: ClassifierManifest) -> Iterator[Example]:
     languages = labelled.languages or manifest.languages
-    for number, row in enumerate(_rows(Path(manifest.root) / labelled.path)):
+    for number, row in enumerate(_rows(manifest.path_of(labelled))):
         lang = labelled.lang or str(row.get("lang"))
         text = field(row, labelled.text_key)
         if lang not in languages or not text:
@@ -179,7 +190,8 @@ def _hazards(
         names = [name for name, value in names.items() if value == label]
     elif isinstance(names, str):
         names = [names]
-    found = {manifest.hazards[name] for name in names or () if name in manifest.hazards}
+    known = {**{hazard: hazard for hazard in HAZARDS}, **manifest.hazards}
+    found = {known[name] for name in names or () if name in known}
     if not found and labelled.default_hazard is not None:
         found = {labelled.default_hazard}
     return tuple(sorted(found))

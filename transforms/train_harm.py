@@ -79,7 +79,7 @@ def train(manifest: ClassifierManifest, out: Path) -> dict[str, Any]:
     )
     description: dict[str, Any] = {
         "name": f"{manifest.name}-{manifest.version}",
-        "manifest": manifest.model_dump(mode="json", exclude={"root"}),
+        "manifest": manifest.model_dump(mode="json", exclude={"root", "folder"}),
         "inputs": inputs,
         "examples": _counts(examples),
         "languages": list(manifest.languages),

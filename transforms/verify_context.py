@@ -11,7 +11,7 @@ The checks know nothing of templates, so they hold for context from any source. 
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -44,6 +44,8 @@ _MIN_CHARS_FOR_LANGUAGE_UNSPACED = 30
 _CACHE_SIZE = 200_000
 
 _WORD = re.compile(r"\w+")
+# The same for ASCII, at a fraction of the cost: what is no letter, digit or underscore is a space.
+_ASCII_MARKS = {code: " " for code in range(128) if not _WORD.match(chr(code))}
 
 # RE2. An ASCII space before punctuation is a gap; French uses a no-break space there. Three dots
 # are an ellipsis.
@@ -59,7 +61,8 @@ class Checks:
     """The models that acceptance asks, given by the caller.
 
     Both are asked about paragraphs, never twice about the same one: assembled contexts are mostly
-    new, while their paragraphs recur.
+    new, while their paragraphs recur. `labelled_intent` is asked again about a whole added text
+    where it labels one of its paragraphs.
 
     Attributes:
         language_of: Returns the language (ISO 639-1) of each text; None for one it cannot tell.
@@ -175,19 +178,38 @@ def _repeats_passage(document: Written) -> bool:
     lowered = document.added.lower()
     added = None
     for passage in document.passages:
-        found = _WORD.findall(passage.lower())
-        units = list("".join(found)) if unspaced else found
-        # Every run holds one aligned half of its length whole, so a text that lacks some unit of
-        # every aligned half repeats no run. Mostly that settles it, without a look at the order.
-        half = length // 2
-        halves = [units[i : i + half] for i in range(0, len(units) - half + 1, half)]
-        if len(units) < length or not any(all(u in lowered for u in h) for h in halves):
+        words = _words(passage)
+        units = list("".join(words)) if unspaced else words
+        if len(units) < length or not _may_repeat(units, length, lowered):
             continue
         if added is None:
-            added = joiner.join(["", *_WORD.findall(lowered), ""])
+            added = joiner.join(["", *_words(lowered), ""])
         for start in range(len(units) - length + 1):
             if joiner.join(["", *units[start : start + length], ""]) in added:
                 return True
+    return False
+
+
+def _words(text: str) -> list[str]:
+    if text.isascii():
+        return text.lower().translate(_ASCII_MARKS).split()
+    return _WORD.findall(text.lower())
+
+
+def _may_repeat(units: list[str], length: int, lowered: str) -> bool:
+    """Whether `length` units in a row all occur in a text, in whatever order.
+
+    Mostly that settles it. Going backwards from the end of a run, the first unit that is missing
+    rules out all runs over it.
+    """
+    last = length - 1
+    while last < len(units):
+        at = last
+        while at > last - length and units[at] in lowered:
+            at -= 1
+        if at == last - length:
+            return True
+        last = at + length
     return False
 
 
@@ -224,6 +246,11 @@ def _is_telling(paragraph: str, document: Written) -> bool:
 def _labelled_intent(
     written: Sequence[Written], checks: Checks, labelled_intent: LabelledIntent
 ) -> list[bool]:
+    """Whether the harm model labels the added text.
+
+    A model made for passages errs on single sentences, so where a paragraph alone is labelled, the
+    answer about the added text as a whole counts.
+    """
     known = checks._intents
     if len(known) > _CACHE_SIZE:
         known.clear()
@@ -231,8 +258,20 @@ def _labelled_intent(
         [(paragraph, document.lang) for paragraph in _paragraphs(document.added)]
         for document in written
     ]
-    new = list(dict.fromkeys(key for keys in asked for key in keys if key not in known))
+    _ask_intent(known, (key for keys in asked for key in keys), labelled_intent)
+    suspect = [any(known[key] for key in keys) for keys in asked]
+    wholes = [(document.added, document.lang) for document in written]
+    doubtful = (whole for whole, is_suspect in zip(wholes, suspect, strict=True) if is_suspect)
+    _ask_intent(known, doubtful, labelled_intent)
+    return [is_suspect and known[whole] for whole, is_suspect in zip(wholes, suspect, strict=True)]
+
+
+def _ask_intent(
+    known: dict[tuple[str, str], bool],
+    keys: Iterable[tuple[str, str]],
+    labelled_intent: LabelledIntent,
+) -> None:
+    new = [key for key in dict.fromkeys(keys) if key not in known]
     if new:
         answers = labelled_intent([text for text, _ in new], [lang for _, lang in new])
         known.update(zip(new, answers, strict=True))
-    return [any(known[key] for key in keys) for keys in asked]
