@@ -236,6 +236,18 @@ class ContextLibrary:
         words = self._languages.get(lang)
         return dict(words.parts) if words else {}
 
+    @functools.cached_property
+    def digest(self) -> str:
+        """Digest of all words: another one means that some document may get another text."""
+        pieces = [ASSEMBLY_VERSION]
+        for lang, words in sorted(self._languages.items()):
+            pieces += [lang, words.joiners.model_dump_json(), words.withheld or ""]
+            pieces += [f"{hazard}={label}" for hazard, label in sorted(words.labels.items())]
+            pieces += [entry.style.model_dump_json() for _, entry in sorted(words.styles.items())]
+            for (section, part), variants in sorted(words.parts.items()):
+                pieces += [section, part, *(variant.ref + variant.text for variant in variants)]
+        return digest(*pieces)
+
     def reachable_digest(
         self, lang: str, hazard: str, kind: str, styles: Sequence[str] = ()
     ) -> str:

@@ -253,6 +253,13 @@ def read_languages(folders: Sequence[Path]) -> dict[str, Language]:
 
 
 def _read(path: Path) -> TemplateFile:
+    status = path.stat()
+    return _read_once(path, status.st_mtime_ns, status.st_size)
+
+
+@functools.lru_cache(maxsize=256)
+def _read_once(path: Path, modified: int, size: int) -> TemplateFile:
+    del modified, size  # part of the key, so that a changed file is read again
     return validated(TemplateFile, read_yaml(path), str(path))
 
 

@@ -67,13 +67,17 @@ def _row(snapshot: Snapshot, receipt: Receipt, row: dict[str, object]) -> dict[s
         "id": row["id"],
         "corpus": receipt.corpus,
         "from": f"{row['src_file']}, row {row['src_row']}",
-        **{name: row[name] for name in _SHOWN},
+        **{name: _short(row[name]) for name in _SHOWN},
         "stands in": _place(receipt, row),
         "unit": receipt.unit,
         "keys": receipt.keys,
         "policy": f"{snapshot.policy['name']} {snapshot.policy['version']}",
         "snapshot": snapshot.number,
     }
+
+
+def _short(value: object) -> object:
+    return round(value, 3) if isinstance(value, float) else value
 
 
 def _place(receipt: Receipt, row: dict[str, object]) -> str | None:

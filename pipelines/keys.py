@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from raicurate.corpora_manifests.digests import digest
 from raicurate.corpora_manifests.manifest import Corpus, Manifest
-from raicurate.corpora_manifests.vocabulary import HAZARDS
 from raicurate.exercise_templates.context import ContextLibrary
 from raicurate.pipelines import reading
 from raicurate.pipelines.deny_list import DenyList
@@ -66,7 +65,7 @@ class Keys:
             "models": digest([identity.model for identity in identities]),
             "parameters": digest([identity.parameters for identity in identities]),
             "policy": digest(policy),
-            "templates": _library_digest(library),
+            "templates": library.digest,
             "withdrawn": digest(sorted(DenyList(manifest.withdrawn).entries)),
         }
         self._read_options = [
@@ -137,14 +136,3 @@ class Keys:
         corpus = self._config.corpus(unit.corpus)
         fields = corpus.model_dump(mode="json", include={"license", "role"})
         return digest(annotate, decisions, sorted(templates), self._apply_options, fields)
-
-
-def _library_digest(library: ContextLibrary) -> str:
-    return digest(
-        [
-            library.reachable_digest(lang, hazard, kind)
-            for lang in library.languages
-            for hazard in HAZARDS
-            for kind in ("full", "note", "support")
-        ]
-    )
