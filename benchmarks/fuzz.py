@@ -51,7 +51,7 @@ def _warc() -> bytes:
 
 
 def _wet() -> bytes:
-    text = "Plain text of a page.\n".encode()
+    text = b"Plain text of a page.\n"
     head = b"WARC/1.0\r\nWARC-Type: conversion\r\nWARC-Target-URI: http://example.org/\r\n"
     return (head + b"Content-Length: %d\r\n\r\n" % len(text) + text + b"\r\n\r\n") * 2
 

@@ -9,8 +9,30 @@ from raicurate.transforms.harm_model import DESCRIPTION, PASSAGE_MODEL, WORD_MOD
 from raicurate.transforms.labelled_sets import digests, read_examples
 from raicurate.transforms.train_harm import train
 
-KIND = "garden table window morning friendly teacher bread music letter river".split()
-RUDE = "silly grumpy nasty foolish rotten awful horrid mean lousy stupid".split()
+KIND = [
+    "garden",
+    "table",
+    "window",
+    "morning",
+    "friendly",
+    "teacher",
+    "bread",
+    "music",
+    "letter",
+    "river",
+]
+RUDE = [
+    "silly",
+    "grumpy",
+    "nasty",
+    "foolish",
+    "rotten",
+    "awful",
+    "horrid",
+    "mean",
+    "lousy",
+    "stupid",
+]
 
 
 def write_set(path, rows=600, seed=0):

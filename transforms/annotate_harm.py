@@ -99,7 +99,7 @@ class HarmAnnotator(Annotator):
         scores = self._model.passage_scores(
             pieces, [languages[document] for document in looked_at.document]
         )
-        found: list[list[Entry] | None] = [[] if is_measured else [] for is_measured in measured]
+        found: list[list[Entry] | None] = [[] for _ in measured]
         return self._columns(measured, found, looked_at, pieces, scores)
 
     def _escalated(
@@ -123,9 +123,9 @@ class HarmAnnotator(Annotator):
             [self._model.thresholds.get(languages[document], 0.0) for document in seen.document]
         )
         escalate = scores >= limits
-        cleared = measured.copy() if isinstance(measured, list) else list(measured)
-        for index in np.flatnonzero(escalate):
-            cleared[seen.document[index]] = False
+        cleared = list(measured)
+        for row in np.flatnonzero(escalate).tolist():
+            cleared[seen.document[row]] = False
         sampled = {
             document
             for document, is_cleared in enumerate(cleared)

@@ -115,8 +115,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
             row_id = f"{path.stem}-{number}"
             yield {"id": row_id, "lang": content.language, **passage.model_dump()}
         return
-    opened = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
-    with opened as lines:
+    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as lines:
         for line in lines:
             if line.strip():
                 yield orjson.loads(line)
@@ -190,7 +189,8 @@ def _hazards(
         names = [name for name, value in names.items() if value == label]
     elif isinstance(names, str):
         names = [names]
-    known = {**{hazard: hazard for hazard in HAZARDS}, **manifest.hazards}
+    known: dict[str, Hazard] = {hazard: hazard for hazard in HAZARDS}
+    known.update(manifest.hazards)
     found = {known[name] for name in names or () if name in known}
     if not found and labelled.default_hazard is not None:
         found = {labelled.default_hazard}

@@ -89,7 +89,7 @@ def train(manifest: ClassifierManifest, out: Path) -> dict[str, Any]:
     _write(description, out)
     _calibrate(description, HarmModel(out), examples, manifest)
     _write(description, out)
-    description["measured"] = _measure(HarmModel(out), examples, manifest)
+    description["measured"] = _measure(HarmModel(out), examples)
     description["languages"] = [
         lang
         for lang in manifest.languages
@@ -211,9 +211,7 @@ def _calibrate(
             description["escalate_from"][lang] = round(float(np.quantile(scores, share)), 6)
 
 
-def _measure(
-    model: HarmModel, examples: Sequence[Example], manifest: ClassifierManifest
-) -> dict[str, Any]:
+def _measure(model: HarmModel, examples: Sequence[Example]) -> dict[str, Any]:
     measured: dict[str, Any] = {"languages": {}, "sets": {}}
     test = [example for example in examples if example.part in {"test", "audit"}]
     scores = model.passage_scores(
