@@ -8,6 +8,7 @@ A socket ties every worker to the process of the runner. It closes when either o
 whatever way: the runner then knows that a worker died, and no worker outlives the runner.
 """
 
+import contextlib
 import gc
 import json
 import logging
@@ -28,6 +29,7 @@ class WorkerHost:
     """The host, as seen by the runner. A context manager, at whose end all workers end."""
 
     def __init__(self) -> None:
+        self._connections: list[socket.socket] = []
         self._requests, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(_COMMAND, stdin=theirs.fileno())
@@ -42,6 +44,9 @@ class WorkerHost:
         trace: TracebackType | None,
     ) -> None:
         self._requests.close()
+        for connection in self._connections:
+            with contextlib.suppress(OSError):  # closed already: the worker has ended
+                connection.shutdown(socket.SHUT_RDWR)
         self._process.wait()
 
     def start_worker(self, environment: Mapping[str, str]) -> "Worker":
@@ -53,6 +58,7 @@ class WorkerHost:
         ours, theirs = socket.socketpair()
         with theirs:
             socket.send_fds(self._requests, [b"w"], [theirs.fileno()])
+        self._connections.append(ours)
         ours.sendall(json.dumps(dict(environment)).encode() + b"\n")
         return Worker(ours)
 
@@ -136,8 +142,10 @@ def _work(runner: socket.socket) -> int:
 
 
 def _end_with(runner: socket.socket) -> None:
-    runner.recv(1)
-    os._exit(1)
+    try:
+        runner.recv(1)
+    finally:
+        os._exit(1)
 
 
 if __name__ == "__main__":
