@@ -183,6 +183,20 @@ def test_closing_closes_the_file_and_further_reads_fail():
         io.BufferedReader(file).read()
 
 
+def test_a_file_that_cannot_even_be_closed_was_read_all_the_same():
+    """Nothing was written, so nothing is lost."""
+
+    class Stubborn(io.BytesIO):
+        def close(self):
+            super().close()
+            raise OSError("connection lost")
+
+    file = RetryingFile(lambda: Stubborn(b"content"))
+    assert file.read() == b"content"
+    file.close()
+    assert file.closed
+
+
 def test_the_file_can_be_read_and_sought_but_not_written():
     """It says so, for libraries that ask."""
     file = RetryingFile(lambda: io.BytesIO(b""))

@@ -193,9 +193,11 @@ def test_parts_of_an_earlier_snapshot_move_away_and_come_back(out, restricted):
 def test_arranging_twice_changes_nothing(out, restricted):
     """A run that was interrupted while it moved parts ends in the same place."""
     put(out, part("old"), part("new"))
+    put(restricted, part("old", "restricted"), part("new", "restricted"))
     for _ in range(2):
-        arrange(out, restricted, [part("new")])
+        arrange(out, restricted, [part("new"), part("new", "restricted")])
         assert files(out) == ["_rai/superseded/data/web/old.parquet", "data/web/new.parquet"]
+        assert files(restricted) == ["_superseded/web/old.parquet", "web/new.parquet"]
 
 
 def test_without_a_restricted_tier_only_the_layers_are_arranged(out):
