@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -105,11 +106,21 @@ def _expand(value: Any, path: Path, place: str) -> Any:
     if isinstance(value, str):
         return _VARIABLE.sub(lambda match: _variable(match, path, place), value)
     if isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str):
+                # `no: 0.5` is such a key: YAML reads it as false.
+                raise ManifestError(
+                    f"{path}, {place or '(whole file)'}: the key {key!r} is no text to YAML; put "
+                    "it in quotes"
+                )
         return {
             key: _expand(item, path, f"{place}.{key}".lstrip(".")) for key, item in value.items()
         }
     if isinstance(value, list):
         return [_expand(item, path, f"{place}[{index}]") for index, item in enumerate(value)]
+    if isinstance(value, date):
+        # YAML reads an unquoted 2026-01-31 as a date.
+        return value.isoformat()
     if isinstance(value, set | bytes | tuple):
         # A set has no order and bytes no JSON, so neither could enter a key.
         raise ManifestError(

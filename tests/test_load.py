@@ -141,6 +141,8 @@ def test_anchors_and_merging_work(folder):
         ("a: !!python/object/apply:os.getcwd []", "could not determine a constructor"),
         ("a: !!set {x, y}", "a: a YAML set"),
         ("a: [!!binary gA==]", r"a\[0\]: a YAML bytes"),
+        ("a: {b: {no: 0.5}}", r"a\.b: the key False is no text to YAML; put it in quotes"),
+        ("1: 2", r"\(whole file\): the key 1 is no text"),
         ("a: \x07", "control characters are not allowed"),
         ("\x00", "control characters are not allowed"),
         ("a: 1\n--- \nb: 2", "another document"),
@@ -362,6 +364,9 @@ def test_an_unquoted_date_is_the_text_of_the_date(folder):
     """`added: 2026-01-31` without quotes is what the author meant."""
     manifest = loaded(folder, changed("corpora", 0, "added", datetime.date(2026, 1, 31)))
     assert manifest.corpora[0].added == "2026-01-31"
+    spec = {"use": "harm@1", "with": {"since": datetime.datetime(2026, 1, 31, 12, 5)}}
+    manifest = loaded(folder, MANIFEST | {"annotators": [spec]})
+    assert manifest.annotators[0].with_ == {"since": "2026-01-31T12:05:00"}
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE_FOLDER.glob("*.yaml")), ids=lambda path: path.name)
@@ -446,7 +451,9 @@ def never_crashes(folder, content, overrides=()):
     except UsageError:
         return
     assert isinstance(manifest, Manifest)
-    assert loaded(folder, dumped(manifest.model_dump(mode="json", by_alias=True))) == manifest
+    again = loaded(folder, dumped(manifest.model_dump(mode="json", by_alias=True)))
+    # Compared as text, since a NaN among the parameters of an annotator equals nothing.
+    assert repr(again) == repr(manifest)
 
 
 @FUZZ
