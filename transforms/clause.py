@@ -34,11 +34,11 @@ class Clause:
     """One rule, definition or reason, with every field as a span of the document.
 
     Nothing is paraphrased: a field that is set can be read in the document at its span. Lists are
-    kept with their lead-in, so that `action` may be an item and `lead` the sentence before the list.
+    kept with their lead-in: `action` may be an item, and `lead` the sentence before the list.
 
     Attributes:
-        id: First 16 hexadecimal digits of the SHA-256 of the clause's words (lead and text, case and
-            spacing folded) and the document's family, so that it survives a new version of the
+        id: First 16 hexadecimal digits of the SHA-256 of the clause's words (lead and text, case
+            and spacing folded) and the document's family, so that it survives a new version of the
             document that leaves the clause as it is.
         document: Id of the document.
         language: Language of the document.
