@@ -20,7 +20,7 @@ class KeyTable:
 
     Args:
         keys: Distinct keys, none of them `EMPTY`.
-        per_slot: Slots for each key at least, so that most searches end at the first slot.
+        per_slot: Slots for each key at least; with two, most searches end at the first slot.
 
     Attributes:
         slots: The slot of each key, in the order of `keys`.
@@ -28,7 +28,8 @@ class KeyTable:
     """
 
     def __init__(self, keys: Keys, per_slot: int = 2) -> None:
-        bits = max(4, int(per_slot * max(1, keys.size) - 1).bit_length())
+        # More slots than keys, whatever `per_slot` is: a search ends at a free slot.
+        bits = max(4, int(per_slot * keys.size).bit_length())
         self.size = 1 << bits
         self._shift = np.uint64(64 - bits)
         self._table: Keys = np.full(self.size, EMPTY)
