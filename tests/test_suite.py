@@ -235,6 +235,14 @@ def test_enough_items_ship_for_every_dimension(shipped: list[CrossedItem]) -> No
     assert {path.stem for path in shipped_suites()} >= set(DIMENSIONS)
 
 
+@pytest.mark.parametrize("language", ["de", "fr", "es", "it", "pt", "ja", "hi", "ar"])
+def test_enough_items_ship_in_every_language(shipped: list[CrossedItem], language: str) -> None:
+    """At least 15 for each of the eight dimensions."""
+    counts = Counter(entry.dimension for entry in shipped if entry.language == language)
+    assert set(counts) == set(DIMENSIONS)
+    assert min(counts.values()) >= 15
+
+
 def test_shipped_items_can_be_loaded_together(shipped: list[CrossedItem]) -> None:
     """Ids and texts differ over all suites that ship."""
     assert len({entry.id for entry in shipped}) == len(shipped)
