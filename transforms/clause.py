@@ -48,8 +48,10 @@ class Clause:
         text_sha256: Digest of the document's text, to which the offsets belong.
         modality: What kind of clause it is.
         negated: Whether the modal is negated ("must not"); for a permission, "need not".
+        restricted: Whether a permission holds only as far as it is stated ("may only ... if").
         actor: Who is addressed, where the clause names someone.
         modal: The words that carry the modality.
+        negation: The word that negates, where it stands apart from the modal, within the action.
         action: What must, must not, may or should be done; the definition of a definition.
         object: What the action is done to; the term of a definition.
         condition: When the clause applies ("if ...", "where ...").
@@ -69,8 +71,10 @@ class Clause:
     modality: Modality
     lead: Span | None = None
     negated: bool = False
+    restricted: bool = False
     actor: Span | None = None
     modal: Span | None = None
+    negation: Span | None = None
     action: Span | None = None
     object: Span | None = None
     condition: Span | None = None

@@ -1,0 +1,382 @@
+"""What one sentence of a policy says: its modality, and the stretches that are its parts.
+
+There is no parser behind it: a modal counts where it stands in the main clause, which is what is
+left beside the stretches that markers of conditions, exceptions and reasons open.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from raicurate.transforms.clause import DEONTIC, Modality
+from raicurate.transforms.clause_packs import ClausePack, Marker, Modal
+from raicurate.transforms.phrases import Found
+
+Bounds = tuple[int, int]
+
+_COMMAS = (",", "،", "、", "，", ";", "；", "؛")
+_QUOTED_TERM = re.compile(
+    r"[(\d.)\s]{0,8}[\"“”„«‹「『'‘]([^\"“”„«»‹›「」『』]{2,80})[\"“”»›」』'’]"
+)
+_EDGE = ' ,;.:!?،؛؟。、；：!？।"”»'
+# How far before or after its modal the one addressed may stand.
+_AGENT_CHARS = 80
+_TERM_WORDS = 9
+_NEAR_WORDS = 3
+# Words that may stand between a comma and the subordinate clause after it.
+_CONJOINED = frozenset(
+    {"und", "oder", "auch", "nur", "außer", "insbesondere", "aber", "jedoch", "selbst"}
+)
+_MONTH = re.compile(r"(?:\d{1,2} )?[Mm]ay(?: \d|,? \d{4})")
+
+
+class Stretch(NamedTuple):
+    """A sentence within the words of a block."""
+
+    text: str
+    lower: str
+    start: int
+    end: int
+
+    @property
+    def bounds(self) -> Bounds:
+        """Where it begins and ends."""
+        return self.start, self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The parts of a clause, as offsets into the words of its block. See `Clause`."""
+
+    modality: Modality
+    negated: bool = False
+    restricted: bool = False
+    actor: Bounds | None = None
+    modal: Bounds | None = None
+    negation: Bounds | None = None
+    action: Bounds | None = None
+    object: Bounds | None = None
+    condition: Bounds | None = None
+    exception: Bounds | None = None
+    quantity: Bounds | None = None
+    rationale: Bounds | None = None
+
+
+def stated_fields(pack: ClausePack, stretch: Stretch, defines: bool) -> Fields | None:
+    """Returns what a sentence says with words of its own, or None where it is no clause.
+
+    Args:
+        pack: The words of its language.
+        stretch: The sentence.
+        defines: Whether it stands where terms are defined.
+    """
+    return _definition(pack, stretch, defines) or _ruled(pack, stretch)
+
+
+def inherited_fields(pack: ClausePack, stretch: Stretch, lead: Fields) -> Fields:
+    """Returns what an item says that completes the sentence before its list."""
+    parts = _Parts(pack, stretch, stretch.start, stretch.start)
+    return Fields(
+        lead.modality,
+        negated=lead.negated,
+        restricted=lead.restricted,
+        action=parts.after,
+        condition=parts.kinds.get("condition"),
+        exception=parts.kinds.get("exception"),
+        rationale=parts.kinds.get("reason"),
+        quantity=_quantity(pack, stretch),
+    )
+
+
+def _ruled(pack: ClausePack, stretch: Stretch) -> Fields | None:
+    """Returns the fields of a sentence with a modal in its main clause."""
+    hits = list(pack.modals.find(stretch.lower, *stretch.bounds))
+    if not hits:
+        return None
+    excluded = list(pack.not_modal.find(stretch.lower, *stretch.bounds))
+    for hit in hits:
+        if any(other.start < hit.end and hit.start < other.end for other in excluded):
+            continue
+        parts = _Parts(pack, stretch, hit.start, hit.end)
+        if parts.subordinate:
+            continue
+        agent = parts.agent()
+        if hit.value.strength == "with_agent" and agent is None:
+            continue
+        if _MONTH.match(stretch.text, max(hit.start - 3, stretch.start)):
+            continue
+        return _with_parts(pack, stretch, hit, parts, agent)
+    return None
+
+
+def _with_parts(
+    pack: ClausePack, stretch: Stretch, hit: Found[Modal], parts: "_Parts", agent: Bounds | None
+) -> Fields:
+    modality, strength = hit.value
+    subject = parts.before
+    action = parts.after
+    modal, negation = (hit.start, hit.end), None
+    negated = strength == "negated" or modality == "prohibition"
+    if hit.gap is not None and (negated or strength == "restricted" or action is None):
+        # "darf [den Dienst] nicht nutzen": what stands in between belongs to the action.
+        modal = (hit.start, hit.gap[0] - pack.spaces)
+        negation = (hit.gap[1] + pack.spaces, hit.end) if negated else None
+        action = (hit.gap[0], action[1] if action else hit.end)
+    if pack.file.verb_final and subject is not None:
+        actor, action = parts.verb_final(agent)
+        acted_on = None
+    else:
+        passive = action is not None and _passive(pack, stretch.lower, action)
+        acted_on = subject if passive else None
+        actor = None if passive or strength == "imposed" else agent
+        if actor is not None and subject is not None and subject[0] <= actor[0] < subject[1]:
+            actor = subject
+    return Fields(
+        modality,
+        negated=negated,
+        restricted=strength == "restricted",
+        actor=actor if modality in DEONTIC else None,
+        modal=modal,
+        negation=negation,
+        action=action,
+        object=acted_on,
+        condition=parts.kinds.get("condition"),
+        exception=parts.kinds.get("exception"),
+        rationale=parts.kinds.get("reason"),
+        quantity=_quantity(pack, stretch),
+    )
+
+
+def _passive(pack: ClausePack, lower: str, action: Bounds) -> bool:
+    """Returns whether what follows the modal is done to its subject."""
+    # German puts the verb last, the others next to the modal.
+    reach = action[1] if pack.file.subject_after_modal else min(action[0] + 20, action[1])
+    return pack.passives.first(lower, action[0], reach) is not None
+
+
+def imperative_fields(pack: ClausePack, stretch: Stretch) -> Fields | None:
+    """Returns what a sentence says that begins with a verb in the imperative, or None."""
+    if not pack.imperatives:
+        return None
+    starts = [stretch.start]
+    markers = list(pack.markers.find(stretch.lower, *stretch.bounds))
+    if markers and markers[0].start == stretch.start:
+        comma = _first_comma(stretch.lower, stretch.start, stretch.end)
+        if comma is not None:
+            starts = [comma + 2]
+    while starts[0] < stretch.end and not stretch.text[starts[0]].isalnum():
+        starts[0] += 1
+    for start in starts:
+        hit = pack.imperatives.first(stretch.lower, start, stretch.end)
+        if hit is None or (hit.start != start and pack.spaces and not pack.file.verb_final):
+            continue
+        parts = _Parts(pack, stretch, start, hit.start if hit.value != "prohibition" else hit.end)
+        if pack.file.verb_final:
+            parts = _Parts(pack, stretch, hit.start, hit.end)
+            _, action = parts.verb_final(None)
+        else:
+            action = parts.after
+        return Fields(
+            hit.value,
+            negated=hit.value == "prohibition",
+            modal=(hit.start, hit.end),
+            action=action,
+            condition=parts.kinds.get("condition"),
+            exception=parts.kinds.get("exception"),
+            rationale=parts.kinds.get("reason"),
+            quantity=_quantity(pack, stretch),
+        )
+    return None
+
+
+def _definition(pack: ClausePack, stretch: Stretch, defines: bool) -> Fields | None:
+    """Returns the fields of a sentence that says what a term means."""
+    lower = stretch.lower
+    quoted = _QUOTED_TERM.match(lower, *stretch.bounds)
+    if quoted is not None:
+        verb = pack.definition_verbs.first(lower, quoted.end(), stretch.end)
+        if verb is None or verb.start - quoted.end() > _AGENT_CHARS:
+            verb = pack.after_quote.first(lower, quoted.end(), stretch.end)
+            if verb is not None and verb.start - quoted.end() > 2:
+                verb = None
+        if verb is not None and verb.start - quoted.end() <= _AGENT_CHARS:
+            return _defined(pack, stretch, quoted.span(1), (verb.start, verb.end))
+    verb = pack.definition_verbs.first(lower, *stretch.bounds)
+    if verb is not None:
+        term = _trim(lower, stretch.start, verb.start)
+        if (
+            term is not None
+            and lower.count(" ", *term) < _TERM_WORDS
+            and not any(mark in lower[slice(*term)] for mark in _COMMAS)
+        ):
+            return _defined(pack, stretch, term, (verb.start, verb.end))
+    if defines:
+        colon = re.compile(r":|：| [–—-] ").search(lower, *stretch.bounds)
+        if (
+            colon is not None
+            and 0 < lower.count(" ", stretch.start, colon.start()) + 1 < _TERM_WORDS
+        ):
+            term = _trim(lower, stretch.start, colon.start())
+            meaning = _trim(lower, colon.end(), stretch.end)
+            if term is not None and meaning is not None:
+                return Fields("definition", object=term, action=meaning)
+    return None
+
+
+def _defined(pack: ClausePack, stretch: Stretch, term: Bounds, verb: Bounds) -> Fields | None:
+    meaning = _trim(stretch.lower, verb[1], stretch.end)
+    if pack.file.verb_final and meaning is None:
+        meaning = _trim(stretch.lower, term[1], verb[0])
+    if meaning is None:
+        return None
+    return Fields(
+        "definition", modal=verb, object=_trim(stretch.lower, *term), action=meaning,
+        quantity=_quantity(pack, stretch),
+    )  # fmt: skip
+
+
+class _Parts:
+    """A sentence around its modal: subordinate stretches, and what is left before and after.
+
+    Attributes:
+        kinds: The first condition, exception and reason.
+        subordinate: Whether the modal itself stands in a subordinate clause.
+        before: The main clause before the modal.
+        after: The main clause after the modal.
+    """
+
+    def __init__(self, pack: ClausePack, stretch: Stretch, start: int, end: int) -> None:
+        self.pack = pack
+        self.stretch = stretch
+        self.modal = (start, end)
+        self.kinds: dict[str, Bounds] = {}
+        self.subordinate = False
+        self.main_start = stretch.start
+        self.after: Bounds | None = None
+        markers = [
+            hit
+            for hit in pack.markers.find(stretch.lower, *stretch.bounds)
+            if (hit.end <= start or hit.start >= end) and self._opens(hit)
+        ]
+        self._before_modal([hit for hit in markers if hit.end <= start])
+        self._after_modal([hit for hit in markers if hit.start >= end])
+        self.before = _trim(stretch.lower, self.main_start, start)
+        self.subordinate = self.subordinate or self._relative()
+
+    def _opens(self, marker: Found[Marker]) -> bool:
+        """Returns whether a marker stands where a subordinate clause can begin."""
+        if not self.pack.file.comma_before_clause or marker.value.side == "after":
+            return True
+        before = self.stretch.lower[self.stretch.start : marker.start].rstrip()
+        return (
+            not before
+            or before.endswith((*_COMMAS, "(", "–", "—"))
+            or (before.rpartition(" ")[2] in _CONJOINED)
+        )
+
+    def _before_modal(self, markers: list[Found[Marker]]) -> None:
+        lower, (start, _) = self.stretch.lower, self.modal
+        for hit in markers:
+            kind, side = hit.value
+            if side == "after":
+                begin = max(_last_comma(lower, self.main_start, hit.start), self.main_start)
+                self._keep(kind, begin, hit.end)
+                self.main_start = max(self.main_start, hit.end)
+                continue
+            comma = _last_comma(lower, hit.end, start)
+            if comma < 0:
+                # The clause that it opens holds the modal.
+                self.subordinate = kind != "reason" or hit.start > self.stretch.start
+                return
+            self._keep(kind, hit.start, comma)
+            if hit.start <= self.main_start + 1:
+                self.main_start = comma + 1
+
+    def _after_modal(self, markers: list[Found[Marker]]) -> None:
+        lower, (_, end) = self.stretch.lower, self.modal
+        stop = self.stretch.end
+        action_end = stop
+        for number, hit in enumerate(markers):
+            kind, side = hit.value
+            if side == "after":
+                begin = max(_last_comma(lower, end, hit.start), end)
+                self._keep(kind, begin, hit.end)
+                continue
+            # "if A or if B" is one condition.
+            following = next(
+                (other.start for other in markers[number + 1 :] if other.value.kind != kind), stop
+            )
+            semicolon = lower.find(";", hit.end, following)
+            self._keep(kind, hit.start, following if semicolon < 0 else semicolon)
+            action_end = min(action_end, hit.start)
+        self.after = _trim(lower, end, action_end)
+
+    def _keep(self, kind: str, start: int, end: int) -> None:
+        bounds = _trim(self.stretch.lower, start, end)
+        if bounds is not None:
+            self.kinds.setdefault(kind, bounds)
+
+    def _relative(self) -> bool:
+        """Returns whether the modal stands in a relative clause."""
+        pack, lower, start = self.pack, self.stretch.lower, self.modal[0]
+        begin = max(_last_comma(lower, self.main_start, start) + 1, self.main_start)
+        hits = list(pack.relatives.find(lower, begin, start))
+        if not hits:
+            return False
+        if pack.not_relative.first(lower, begin, start) is not None:
+            return False
+        opens = not lower[begin : hits[0].start].strip()
+        if opens and begin > self.main_start:
+            return True
+        # "who must", "that you must"; but not "who confirms must".
+        between = _trim(lower, hits[-1].end, start)
+        if between is None:
+            return True
+        agents = list(pack.agents.find(lower, *between))
+        return (
+            bool(agents)
+            and agents[-1].end == between[1]
+            and lower.count(" ", *between) < _NEAR_WORDS
+        )
+
+    def agent(self) -> Bounds | None:
+        """Returns who is addressed: named in the main clause, near the modal."""
+        pack, lower, (start, end) = self.pack, self.stretch.lower, self.modal
+        found = list(pack.agents.find(lower, max(self.main_start, start - _AGENT_CHARS), start))
+        if found:
+            return found[-1].start, found[-1].end
+        if pack.file.subject_after_modal:
+            near = pack.agents.first(lower, end, min(end + 40, self.stretch.end))
+            if near is not None and lower.count(" ", end, near.start) <= 2:
+                return near.start, near.end
+        return None
+
+    def verb_final(self, agent: Bounds | None) -> tuple[Bounds | None, Bounds | None]:
+        """Returns actor and action of a sentence whose verb stands at its end."""
+        lower, (start, _) = self.stretch.lower, self.modal
+        if agent is None:
+            return None, _trim(lower, self.main_start, start)
+        return agent, _trim(lower, agent[1], start) or _trim(lower, self.main_start, start)
+
+
+def _quantity(pack: ClausePack, stretch: Stretch) -> Bounds | None:
+    found = pack.quantity.search(stretch.lower, *stretch.bounds)
+    return None if found is None else found.span()
+
+
+def _first_comma(lower: str, start: int, end: int) -> int | None:
+    places = [at for mark in _COMMAS if (at := lower.find(mark, start, end)) >= 0]
+    return min(places, default=None)
+
+
+def _last_comma(lower: str, start: int, end: int) -> int:
+    return max(lower.rfind(mark, start, end) for mark in _COMMAS)
+
+
+def _trim(lower: str, start: int, end: int) -> Bounds | None:
+    """Returns the bounds without spaces and marks at the edges, or None if nothing is left."""
+    while start < end and lower[start] in _EDGE:
+        start += 1
+    while start < end and lower[end - 1] in _EDGE:
+        end -= 1
+    return (start, end) if start < end else None
