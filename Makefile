@@ -20,7 +20,7 @@ lint: $(VENV)/.ready
 	.ci/typecheck $(BIN)/mypy
 
 lock:
-	uv pip compile pyproject.toml --group dev --extra datatrove --universal --python-version 3.11 \
+	uv pip compile pyproject.toml --group dev --extra datatrove --extra llm --universal --python-version 3.11 \
 		--no-header --no-annotate --no-emit-index-url -o requirements.lock
 
 clean:

@@ -50,6 +50,14 @@ class PartialRunError(RaicurateError):
     exit_code = 3
 
 
+class BudgetError(PartialRunError):
+    """What a language model may cost is spent before all work is done."""
+
+
+class ServerError(RaicurateError):
+    """A server of a language model cannot be used."""
+
+
 class ContractError(RaicurateError):
     """A promise about the data is broken; its output must not be used."""
 

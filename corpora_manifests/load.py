@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from raicurate.corpora_manifests.errors import ManifestError, UsageError
+from raicurate.corpora_manifests.language_model import LanguageModel
 from raicurate.corpora_manifests.manifest import Manifest
 from raicurate.corpora_manifests.policy import Policy
 
@@ -267,8 +268,16 @@ def absolute_paths(manifest: Manifest, folder: Path) -> Manifest:
             "output": output,
             "annotators": annotators,
             "templates": tuple(_absolute(path, folder) for path in manifest.templates),
+            "language_model": _absolute_prompt(manifest.language_model, folder),
         }
     )
+
+
+def _absolute_prompt(model: LanguageModel | None, folder: Path) -> LanguageModel | None:
+    """Resolves the path of a prompt; a name without a suffix is one that ships."""
+    if model is None or not model.prompt.endswith((".yaml", ".yml")):
+        return model
+    return model.model_copy(update={"prompt": _absolute(model.prompt, folder)})
 
 
 def _absolute_parameters(parameters: Mapping[str, Any], folder: Path) -> dict[str, Any]:

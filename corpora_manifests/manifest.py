@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from raicurate.corpora_manifests.language_model import LanguageModel
 from raicurate.corpora_manifests.model import Model
 from raicurate.corpora_manifests.policy import Policy
 from raicurate.corpora_manifests.vocabulary import Role
@@ -165,6 +166,7 @@ class Manifest(Model):
         annotators: What looks at each document, in order.
         steps: Filters and formatters of datatrove that run after the annotators, in order.
         templates: Folders with context templates that add to, or replace, those that ship.
+        language_model: Writes context in place of templates, where it is set.
         output: How it is written.
         withdrawn: What must not be used any more.
     """
@@ -178,6 +180,7 @@ class Manifest(Model):
     annotators: tuple[AnnotatorSpec, ...] = DEFAULT_ANNOTATORS
     steps: tuple[StepSpec, ...] = ()
     templates: tuple[str, ...] = ()
+    language_model: LanguageModel | None = None
     output: Output = Output()
     withdrawn: Withdrawn = Withdrawn()
 

@@ -12,6 +12,7 @@ from raicurate.corpora_manifests.digests import digest
 from raicurate.corpora_manifests.manifest import Manifest
 from raicurate.corpora_manifests.policy import Policy
 from raicurate.exercise_templates.context import ContextLibrary
+from raicurate.pipelines.model_context import Contextualizer, configuration_digest
 from raicurate.transforms import registry
 from raicurate.transforms.annotate import annotate
 from raicurate.transforms.contextualize import contextualize
@@ -24,9 +25,10 @@ from raicurate.transforms.verify_context import Checks
 class Reachable:
     """Collects which templates the documents of a unit can reach."""
 
-    def __init__(self, library: ContextLibrary, policy: Policy) -> None:
+    def __init__(self, library: ContextLibrary, policy: Policy, model: str | None) -> None:
         self._library = library
         self._policy = policy
+        self._model = model
         self._seen: set[tuple[str | None, str, str]] = set()
 
     def add(self, labels: pa.RecordBatch, decisions: pa.RecordBatch) -> None:
@@ -45,12 +47,15 @@ class Reachable:
         """Returns the digests of all that could be written, in sorted order."""
         fallback = self._policy.context.fallback_language
         styles = self._policy.context.styles
-        return sorted(
+        digests = [
             self._library.reachable_digest(language, hazard, kind, styles)
             for lang, hazard, kind in self._seen
             for language in {lang, fallback}
             if language is not None
-        )
+        ]
+        if digests and self._model is not None:
+            digests.append(self._model)
+        return sorted(digests)
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,7 @@ class Blocks:
         library: The context templates.
         signature: Value of the `annotators` column.
         checks: The checks of added text that need a model, as far as the manifest names one.
+        model: Digest of the language model and its prompt, if the manifest names one.
     """
 
     policy: Policy
@@ -72,6 +78,7 @@ class Blocks:
     library: ContextLibrary
     signature: pa.Scalar
     checks: Checks
+    model: str | None = None
 
     @classmethod
     def create(cls, manifest: Manifest) -> "Blocks":
@@ -91,6 +98,7 @@ class Blocks:
             ContextLibrary.load([Path(folder) for folder in manifest.templates]),
             _signature(annotators),
             _checks(named),
+            configuration_digest(manifest),
         )
 
     def annotate(self, documents: pa.RecordBatch) -> pa.RecordBatch:
@@ -101,7 +109,7 @@ class Blocks:
 
     def reachable_templates(self) -> Reachable:
         """Returns a new collector of reachable templates."""
-        return Reachable(self.library, self.policy)
+        return Reachable(self.library, self.policy, self.model)
 
     def apply(
         self,
@@ -109,8 +117,17 @@ class Blocks:
         labels: pa.RecordBatch,
         decisions: pa.RecordBatch,
         role: str,
+        write: Contextualizer = contextualize,
     ) -> pa.RecordBatch:
-        """Returns text, spans, action, rule and rejection of each document."""
+        """Returns text, spans, action, rule and rejection of each document.
+
+        Args:
+            documents: The documents.
+            labels: Their annotations.
+            decisions: What was decided on them.
+            role: Role of their corpus.
+            write: Puts context beside them.
+        """
         names = ["action", "rule", "context_kind", "withhold", "active_hazards"]
         batch = pa.RecordBatch.from_arrays(
             [
@@ -120,10 +137,15 @@ class Blocks:
                 pa.array([role] * documents.num_rows, pa.string()),
                 *(decisions.column(name) for name in names),
                 labels.column("personal_data"),
+                documents.column("src_file"),
+                documents.column("text_sha256"),
             ],
-            names=["id", "text", "lang", "role", *names, "personal_data"],
+            names=[
+                *("id", "text", "lang", "role", *names, "personal_data"),
+                *("src_file", "text_sha256"),
+            ],
         )
-        applied = contextualize(batch, self.policy, self.library, self.checks)
+        applied = write(batch, self.policy, self.library, self.checks)
         return self.steps.reformat(applied, labels.column("steps"))
 
 

@@ -1,12 +1,18 @@
 """`raicurate gc`: remove what no kept snapshot needs."""
 
 import argparse
+from typing import Any
 
 from raicurate.corpora_manifests.errors import UsageError
+from raicurate.corpora_manifests.language_model import LanguageModel
+from raicurate.corpora_manifests.load import validated
+from raicurate.exercise_templates.prompts import load_prompt
 from raicurate.pipelines import storage
+from raicurate.pipelines.answer_cache import unneeded_answers
 from raicurate.pipelines.cli import print_json
 from raicurate.pipelines.run import resolved_manifest, restricted_tier
 from raicurate.pipelines.snapshots import current_snapshot, load_snapshot, numbers, unneeded_files
+from raicurate.transforms.llm_context import model_digest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +38,7 @@ def execute(options: argparse.Namespace) -> int:
         earlier = [number for number in numbers(out) if number < current.number]
         kept = [current, *(load_snapshot(out, number) for number in earlier[-keep:] if keep)]
         unneeded = unneeded_files(out, restricted_tier(out), kept)
+        unneeded += unneeded_answers(out, _configuration(manifest))
         size = sum(storage.file_size(path) or 0 for path in unneeded)
         if not options.dry_run:
             for path in unneeded:
@@ -42,3 +49,11 @@ def execute(options: argparse.Namespace) -> int:
         verb = "would be removed" if options.dry_run else "removed"
         print(f"{len(unneeded)} file(s), {size / 1e6:.1f} MB {verb}; {len(kept)} snapshot(s) kept")
     return 0
+
+
+def _configuration(manifest: dict[str, Any]) -> str | None:
+    values = manifest.get("language_model")
+    if values is None:
+        return None
+    settings = validated(LanguageModel, values, "manifest.resolved.yaml")
+    return model_digest(settings, load_prompt(settings.prompt))

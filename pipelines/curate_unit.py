@@ -10,6 +10,7 @@ from raicurate.corpora_manifests.errors import ContractError
 from raicurate.pipelines.blocks import Blocks
 from raicurate.pipelines.deny_list import DenyList
 from raicurate.pipelines.keys import Keys, RunConfig
+from raicurate.pipelines.model_context import ModelContext
 from raicurate.pipelines.output_rows import error_rows, ledger_rows, published_rows, unread_rows
 from raicurate.pipelines.receipts import Receipt, write_receipt
 from raicurate.pipelines.stored_annotations import StoredAnnotations
@@ -17,6 +18,7 @@ from raicurate.pipelines.tally import Tally
 from raicurate.pipelines.unit_input import read_unit
 from raicurate.pipelines.unit_writer import UnitWriter
 from raicurate.pipelines.units import Unit
+from raicurate.transforms.contextualize import contextualize
 from raicurate.transforms.decide import Decider
 
 
@@ -43,6 +45,7 @@ class UnitCurator:
         self._blocks = Blocks.create(config.manifest)
         self._keys = Keys(config, self._blocks.annotators, self._blocks.library)
         self._deny = DenyList(config.manifest.withdrawn)
+        self._model = ModelContext.of(config.manifest, config.out)
 
     def curate(self, job: Job) -> Receipt:
         """Does a unit and returns its receipt, which is written by then.
@@ -106,6 +109,7 @@ class UnitCurator:
         decider = Decider(self._config.manifest.policy, corpus)
         reachable = self._blocks.reachable_templates()
         tally = Tally()
+        model = None if self._model is None else self._model.for_unit(unit.id, unit.corpus)
         withdrawn: set[str] = set()
         with UnitWriter(self._config, unit) as writer:
             for batch in read_unit(unit, self._config):
@@ -123,7 +127,9 @@ class UnitCurator:
                     labels = stored.take(documents)
                 decisions = decider.decide(labels)
                 reachable.add(labels, decisions)
-                applied = self._blocks.apply(documents, labels, decisions, corpus.role)
+                applied = self._blocks.apply(
+                    documents, labels, decisions, corpus.role, model or contextualize
+                )
                 tally.add_decided(labels, decisions, applied)
                 writer.write(
                     published_rows(
@@ -150,7 +156,7 @@ class UnitCurator:
             keys=keys,
             counts=tally.counts(writer.reopened_counts(parts)),
             text_bytes=tally.text_bytes,
-            tables=tally.tables(),
+            tables=tally.tables() | ({} if model is None else model.tables()),
             damage=tally.damage(),
             withdrawn=sorted(withdrawn),
             parts=parts,

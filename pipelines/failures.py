@@ -4,7 +4,12 @@ from dataclasses import dataclass
 
 import orjson
 
-from raicurate.corpora_manifests.errors import ContractError, RaicurateError
+from raicurate.corpora_manifests.errors import (
+    ContractError,
+    PartialRunError,
+    RaicurateError,
+    UsageError,
+)
 from raicurate.pipelines import storage
 from raicurate.pipelines.units import Unit
 
@@ -60,5 +65,8 @@ def failure_error(failures: list[Failure]) -> RaicurateError:
         f"First, unit {first.unit} of corpus {first.corpus!r} ({first.files[0]}): "
         f"{first.error_type}: {first.message}. Mend this and run again"
     )
-    contract = any(failure.exit_code == ContractError.exit_code for failure in failures)
-    return ContractError(message) if contract else RaicurateError(message)
+    codes = {failure.exit_code for failure in failures}
+    if ContractError.exit_code in codes:
+        return ContractError(message)
+    kinds = (kind for kind in (UsageError, PartialRunError) if codes == {kind.exit_code})
+    return next(kinds, RaicurateError)(message)

@@ -12,6 +12,7 @@ from raicurate.corpora_manifests.manifest import Corpus, Manifest
 from raicurate.exercise_templates.context import ContextLibrary
 from raicurate.pipelines import reading
 from raicurate.pipelines.deny_list import DenyList
+from raicurate.pipelines.model_context import configuration_digest
 from raicurate.pipelines.units import Unit
 from raicurate.transforms import contextualize, decide, verify_context
 from raicurate.transforms.registry import Annotator
@@ -50,6 +51,7 @@ class Keys:
         self._config = config
         manifest = config.manifest
         identities = [annotator.identity() for annotator in annotators]
+        model = configuration_digest(manifest)
         policy = manifest.policy.model_dump(
             mode="json", exclude={"name", "version", "description", "schema_version"}
         )
@@ -66,6 +68,8 @@ class Keys:
             "parameters": digest([identity.parameters for identity in identities]),
             "policy": digest(policy),
             "templates": library.digest,
+            # Left out where there is none, so that older keys hold.
+            **({} if model is None else {"language_model": model}),
             "withdrawn": digest(sorted(DenyList(manifest.withdrawn).entries)),
         }
         self._read_options = [

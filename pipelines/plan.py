@@ -30,6 +30,7 @@ _REASONS = {
     "parameters": "annotators changed",
     "policy": "policy changed",
     "templates": "template changed",
+    "language_model": "language model changed",
     "withdrawn": "withdrawals changed",
 }
 """Why a unit is done again, by the first component of its request that differs."""
@@ -167,7 +168,7 @@ def _planned(config: RunConfig, keys: Keys, unit: Unit, previous: Sequence[Recei
         return PlannedUnit(job, "part damaged")
     components = keys.components(unit)
     for name, reason in _REASONS.items():
-        if components[name] != previous[0].components.get(name):
+        if components.get(name) != previous[0].components.get(name):
             return PlannedUnit(job, reason)
     return PlannedUnit(job, "options changed")
 

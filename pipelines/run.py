@@ -12,7 +12,9 @@ from raicurate.corpora_manifests.digests import digest
 from raicurate.corpora_manifests.errors import ContractError, ManifestError
 from raicurate.corpora_manifests.manifest import Manifest
 from raicurate.pipelines import storage
+from raicurate.pipelines.answer_cache import AnswerWithdrawals
 from raicurate.pipelines.dataset_card import dataset_card
+from raicurate.pipelines.deny_list import DenyList
 from raicurate.pipelines.failures import clear_failures, failure_error, read_failures
 from raicurate.pipelines.keys import RunConfig
 from raicurate.pipelines.plan import Plan, dump_jobs, make_plan
@@ -109,6 +111,10 @@ def _execute(config: RunConfig, plan: Plan, executor: Executor) -> None:
         load.dump(config.manifest).encode(),
     )
     storage.write_bytes(storage.join(config.out, "_rai", "plan.json"), plan.to_json())
+    if config.manifest.language_model is not None:
+        units = (planned.job.unit for planned in plan.units)
+        places = ((unit.corpus, file.name) for unit in units for file in unit.files)
+        AnswerWithdrawals(config.out).note_inputs(places)
     jobs_path = storage.join(config.out, "_rai", "jobs.jsonl")
     storage.write_bytes(jobs_path, dump_jobs(plan.jobs))
     executor(config, plan.jobs, jobs_path)
@@ -156,6 +162,10 @@ def finish(
     # A first look with a limit or a sample withdraws nothing that it leaves out.
     if config.limit is None and config.sample is None:
         erase_withdrawn(config.out, config.restricted, snapshot)
+        AnswerWithdrawals(config.out).erase(
+            ((receipt.corpus, file[0]) for receipt in receipts for file in receipt.files),
+            DenyList(config.manifest.withdrawn).entries,
+        )
     arrange(config.out, config.restricted, snapshot.parts)
     storage.write_bytes(storage.join(config.out, "_rai", "totals.json"), totals.to_json())
     card = dataset_card(config.manifest, totals, snapshot)

@@ -14,6 +14,8 @@ _TABLES = {
     "personal_data": "Personal data found",
     "step_failed": "Rejected by step",
     "rejection": "Context not accepted, by reason",
+    "model_context": "Context from the language model",
+    "model_tokens": "Tokens behind it",
     "error_type": "Errors by type",
 }
 
@@ -29,7 +31,7 @@ def plan_lines(plan: Plan) -> list[str]:
 
 
 def totals_lines(
-    totals: Totals, tables: Iterable[str] = ("rule", "rejection", "error_type")
+    totals: Totals, tables: Iterable[str] = ("rule", "rejection", "model_context", "error_type")
 ) -> list[str]:
     """Returns where the documents ended, with some of the tables and all damage."""
     header = ("corpus", "in", *OUTCOMES)

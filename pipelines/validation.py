@@ -35,8 +35,15 @@ def _lexicon(path: Path) -> None:
     read_lexicon(path)
 
 
+def _prompt(path: Path) -> None:
+    from raicurate.exercise_templates.prompts import read_prompt
+
+    read_prompt(path)
+
+
 _KINDS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "corpora": ("manifest", _manifest),
+    "prompt": ("prompt", _prompt),
     "rules": ("policy", load_policy),
     "sets": ("classifier manifest", load_classifier),
     "passages": ("labelled passages", load_passages),
