@@ -4,26 +4,34 @@ import contextlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from raicurate.corpora_manifests.errors import RaicurateError
 from raicurate.pipelines.beam_worker import WorkerHost
-from raicurate.pipelines.curate_unit import Job, UnitCurator
+from raicurate.pipelines.curate_unit import Job
 from raicurate.pipelines.failures import write_failure
 from raicurate.pipelines.keys import RunConfig
+from raicurate.pipelines.stages import Stage, worker
+from raicurate.pipelines.units import Unit
 
 SMALL_PLAN_BYTES = 64 << 20
 """Below this much text, starting worker processes costs more than they save."""
 
-Executor = Callable[[RunConfig, Sequence[Job], str], None]
-"""Does all jobs. The last argument is the path where they are written as JSON lines."""
+Executor = Callable[[RunConfig, Sequence[Job], str, Stage], None]
+"""Does all jobs of a stage. The third argument is the path where they are written as JSON lines."""
 
 
-def in_process(config: RunConfig, jobs: Sequence[Job], jobs_path: str) -> None:  # noqa: ARG001
+def in_process(
+    config: RunConfig,
+    jobs: Sequence[Job],
+    jobs_path: str,  # noqa: ARG001
+    stage: Stage = "curate",
+) -> None:
     """Does all jobs one after the other, without Beam."""
-    curator = UnitCurator(config)
+    work = worker(stage, config)
     for job in jobs:
         try:
-            curator.curate(job)
+            work(job)
         except (RaicurateError, OSError) as error:
             write_failure(config.out, job.unit, error)
 
@@ -42,41 +50,71 @@ class BeamExecutor:
     workers: int | None = None
     bundle_repeat: int = 0
 
-    def __call__(self, config: RunConfig, jobs: Sequence[Job], jobs_path: str) -> None:
+    def __call__(
+        self, config: RunConfig, jobs: Sequence[Job], jobs_path: str, stage: Stage = "curate"
+    ) -> None:
         """Runs the graph to its end."""
-        named = any(option.partition("=")[0] == "--runner" for option in self.options)
-        workers = 1 if named else self._workers(jobs)
-        with contextlib.ExitStack() as stack:
-            # Before the import of Beam, so that the imports of the workers run beside it.
-            host = stack.enter_context(WorkerHost()) if workers > 1 else None
 
-            import apache_beam as beam
-            from apache_beam.options.pipeline_options import PipelineOptions
-            from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-
-            from raicurate.pipelines.beam_environment import ForkedWorkers
+        def build(pipeline: Any) -> None:
             from raicurate.pipelines.curate import Curate
 
-            options = (
-                list(self.options) if named else [*self.options, f"--direct_num_workers={workers}"]
-            )
-            pipeline_options = PipelineOptions(options, save_main_session=False)
-            # Never the default runner: it tries to download a binary first.
-            runner = None
-            if not named:
-                environment = (
-                    None
-                    if host is None
-                    else stack.enter_context(ForkedWorkers(host, pipeline_options))
-                )
-                runner = FnApiRunner(environment, bundle_repeat=self.bundle_repeat)
-            pipeline = beam.Pipeline(runner=runner, options=pipeline_options)
-            pipeline | "Curate" >> Curate(config, jobs_path)
-            pipeline.run().wait_until_finish()
+            pipeline | "Curate" >> Curate(config, jobs_path, stage)
 
-    def _workers(self, jobs: Sequence[Job]) -> int:
-        if self.workers is not None:
-            return min(self.workers, len(jobs))
-        total = sum(job.unit.decoded_bytes for job in jobs)
-        cores = len(os.sched_getaffinity(0))
-        return 1 if total < SMALL_PLAN_BYTES else min(cores, len(jobs))
+        execute_graph(
+            build,
+            [job.unit for job in jobs],
+            self.options,
+            workers=self.workers,
+            bundle_repeat=self.bundle_repeat,
+        )
+
+
+def execute_graph(
+    build: Callable[[Any], object],
+    units: Sequence[Unit],
+    options: Sequence[str] = (),
+    *,
+    workers: int | None = None,
+    bundle_repeat: int = 0,
+) -> None:
+    """Runs a Beam graph to its end.
+
+    Args:
+        build: Adds the graph to a pipeline.
+        units: What it works on, from which the number of workers follows.
+        options: Options for Beam; where they name a runner, that one is taken.
+        workers: See `BeamExecutor`.
+        bundle_repeat: See `BeamExecutor`.
+    """
+    named = any(option.partition("=")[0] == "--runner" for option in options)
+    count = 1 if named else _workers(units, workers)
+    with contextlib.ExitStack() as stack:
+        # Before the import of Beam, so that the imports of the workers run beside it.
+        host = stack.enter_context(WorkerHost()) if count > 1 else None
+
+        import apache_beam as beam
+        from apache_beam.options.pipeline_options import PipelineOptions
+        from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+        from raicurate.pipelines.beam_environment import ForkedWorkers
+
+        given = list(options) if named else [*options, f"--direct_num_workers={count}"]
+        pipeline_options = PipelineOptions(given, save_main_session=False)
+        # Never the default runner: it tries to download a binary first.
+        runner = None
+        if not named:
+            environment = (
+                None if host is None else stack.enter_context(ForkedWorkers(host, pipeline_options))
+            )
+            runner = FnApiRunner(environment, bundle_repeat=bundle_repeat)
+        pipeline = beam.Pipeline(runner=runner, options=pipeline_options)
+        build(pipeline)
+        pipeline.run().wait_until_finish()
+
+
+def _workers(units: Sequence[Unit], wanted: int | None) -> int:
+    if wanted is not None:
+        return min(wanted, len(units))
+    total = sum(unit.decoded_bytes for unit in units)
+    cores = len(os.sched_getaffinity(0))
+    return 1 if total < SMALL_PLAN_BYTES else min(cores, len(units))
