@@ -27,6 +27,8 @@ _NEAR_WORDS = 3
 _CONJOINED = frozenset(
     {"und", "oder", "auch", "nur", "außer", "insbesondere", "aber", "jedoch", "selbst"}
 )
+# What may follow the verb at the end of a sentence: a full stop, quotation marks.
+_CLOSING_CHARS = 4
 _MONTH = re.compile(r"(?:\d{1,2} )?[Mm]ay(?: \d|,? \d{4})")
 
 
@@ -155,38 +157,43 @@ def _passive(pack: ClausePack, lower: str, action: Bounds) -> bool:
 
 
 def imperative_fields(pack: ClausePack, stretch: Stretch) -> Fields | None:
-    """Returns what a sentence says that begins with a verb in the imperative, or None."""
+    """Returns what a sentence says that tells to do something in the imperative, or None."""
     if not pack.imperatives:
         return None
-    starts = [stretch.start]
-    markers = list(pack.markers.find(stretch.lower, *stretch.bounds))
-    if markers and markers[0].start == stretch.start:
-        comma = _first_comma(stretch.lower, stretch.start, stretch.end)
-        if comma is not None:
-            starts = [comma + 2]
-    while starts[0] < stretch.end and not stretch.text[starts[0]].isalnum():
-        starts[0] += 1
-    for start in starts:
-        hit = pack.imperatives.first(stretch.lower, start, stretch.end)
-        if hit is None or (hit.start != start and pack.spaces and not pack.file.verb_final):
-            continue
-        parts = _Parts(pack, stretch, start, hit.start if hit.value != "prohibition" else hit.end)
-        if pack.file.verb_final:
-            parts = _Parts(pack, stretch, hit.start, hit.end)
-            _, action = parts.verb_final(None)
-        else:
-            action = parts.after
-        return Fields(
-            hit.value,
-            negated=hit.value == "prohibition",
-            modal=(hit.start, hit.end),
-            action=action,
-            condition=parts.kinds.get("condition"),
-            exception=parts.kinds.get("exception"),
-            rationale=parts.kinds.get("reason"),
-            quantity=_quantity(pack, stretch),
-        )
-    return None
+    lower = stretch.lower
+    if pack.file.verb_final:
+        hits = list(pack.imperatives.find(lower, *stretch.bounds))
+        if not hits or stretch.end - hits[-1].end > _CLOSING_CHARS:
+            return None
+        hit = hits[-1]
+        parts = _Parts(pack, stretch, hit.start, hit.end)
+        _, action = parts.verb_final(None)
+    else:
+        start = stretch.start
+        marker = pack.markers.at(lower, start, stretch.end)
+        if marker is not None and marker.value.side == "before":
+            # "If in doubt, ask."
+            comma = _first_comma(lower, start, stretch.end)
+            start = stretch.end if comma is None else comma + 1
+        while start < stretch.end and not lower[start].isalnum():
+            start += 1
+        begins = pack.imperatives.at(lower, start, stretch.end)
+        if begins is None:
+            return None
+        hit = begins
+        # "Do not share": the action is "share"; "Share": it is the verb itself.
+        parts = _Parts(pack, stretch, start, hit.end if hit.value == "prohibition" else start)
+        action = parts.after
+    return Fields(
+        hit.value,
+        negated=hit.value == "prohibition",
+        modal=(hit.start, hit.end),
+        action=action,
+        condition=parts.kinds.get("condition"),
+        exception=parts.kinds.get("exception"),
+        rationale=parts.kinds.get("reason"),
+        quantity=_quantity(pack, stretch),
+    )
 
 
 def _definition(pack: ClausePack, stretch: Stretch, defines: bool) -> Fields | None:

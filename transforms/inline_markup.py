@@ -20,12 +20,12 @@ _MARKUP = re.compile(
     | (?<!\w)[*_]{1,3}(?=\S) | (?<=\S)[*_]{1,3}(?!\w) | \*{1,3}
     | \\(?P<escaped>[^\w\s])
     | &(?:nbsp|\#160);
-    | [ \t]*\n\s*(?:>[ \t]*)* | \s+
+    | [ \t]*\n\s*(?:>[ \t]*)* | [ ]\s+ | [^\S ]\s*
     """,
     re.VERBOSE | re.DOTALL,
 )
 _SIGNS = re.compile(r"[\[\]*_`<>{}\\&!\n\t\u00a0\u202f\u3000]|  ")
-_SPACES = re.compile(r"\s+")
+_SPACES = re.compile(r" \s+|[^\S ]\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,8 @@ def words_of(text: str, span: Span, markdown: bool) -> Words:
 
     def add(piece: str, offset: int) -> None:
         nonlocal length
+        if piece and piece[0] == " " and (not length or pieces[-1][-1] == " "):
+            piece, offset = piece[1:], offset + 1
         if piece:
             at.append(length)
             place.append(span.start + offset)
@@ -90,7 +92,6 @@ def words_of(text: str, span: Span, markdown: bool) -> Words:
             length += len(piece)
 
     def take(begin: int, end: int) -> None:
-        nonlocal length
         last = begin
         for match in (_MARKUP if markdown else _SPACES).finditer(source, begin, end):
             add(source[last : match.start()], last)
@@ -100,9 +101,7 @@ def words_of(text: str, span: Span, markdown: bool) -> Words:
                 take(*match.span("link"))
             elif kept is not None:
                 add(match[kept], match.start(kept))
-            elif (match[0][0].isspace() or match[0][0] == "&") and (
-                length and pieces[-1][-1] != " "
-            ):
+            elif match[0][0].isspace() or match[0][0] == "&":
                 add(" ", match.start())
         add(source[last:end], last)
 

@@ -125,6 +125,12 @@ class PhraseFinder(Generic[Value]):
         """Returns the first phrase in `lower[start:end]`, if any."""
         return next(self.find(lower, start, end), None)
 
+    def at(self, lower: str, start: int, end: int) -> Found[Value] | None:
+        """Returns the phrase that begins at `start`, if any."""
+        if self._finder is None or (hit := self._finder.match(lower, start, end)) is None:
+            return None
+        return self._best(self._by_key[hit[0]][1], lower, start, end)
+
     def _best(
         self, phrases: Iterable[_Phrase[Value]], lower: str, start: int, end: int
     ) -> Found[Value] | None:
