@@ -1,5 +1,13 @@
 """What a model learned: suites, scoring and statistics."""
 
-from raicurate.probes.suite import CrossedItem, Suite, load_suite, shipped_suites
+from raicurate.probes.items import CrossedItem, RefusalItem
+from raicurate.probes.suite import Suite, load_suite, resolve_suite, shipped_suites
 
-__all__ = ["CrossedItem", "Suite", "load_suite", "shipped_suites"]
+__all__ = [
+    "CrossedItem",
+    "RefusalItem",
+    "Suite",
+    "load_suite",
+    "resolve_suite",
+    "shipped_suites",
+]

@@ -1,109 +1,77 @@
 """Suites: the items that a probe asks, as data.
 
-A crossed item holds two contexts and the continuation that is right for each. Its margin is
-`[ll(g1|c1) + ll(g2|c2) - ll(g2|c1) - ll(g1|c2)] / 2`, where `ll` is the log-likelihood of a
-continuation after a context: what makes a continuation likely by itself (length, frequency, tone)
-or a context easy stands on both sides and cancels. What is left is what the model knows about which
-belongs to which, as long as both continuations read well after both contexts.
+A suite is a YAML file: items and documents that are written in it, key terms, files outside that
+are read by a loader, and other suites that it includes.
 """
 
-import re
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from raicurate.corpora_manifests.digests import digest
 from raicurate.corpora_manifests.errors import ManifestError
 from raicurate.corpora_manifests.load import read_yaml, validated
 from raicurate.corpora_manifests.model import Model
 from raicurate.corpora_manifests.vocabulary import Dimension, Hazard
+from raicurate.probes.items import (
+    Answers,
+    CrossedItem,
+    Language,
+    Name,
+    ProbeDocument,
+    RefusalItem,
+    Text,
+    WrittenItem,
+)
+
+__all__ = ["CrossedItem", "OutsideSet", "Suite", "load_suite", "resolve_suite", "shipped_suites"]
 
 SUITES_FOLDER = Path(__file__).resolve().parent / "suites"
 """Where the suites that ship stand."""
 
-MAX_LENGTH_DIFFERENCE = 0.25
-"""By which share of the longer continuation the shorter one may fall short of it."""
-
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")]
-Text = Annotated[str, Field(min_length=1)]
-Tier = Literal["T0", "T1", "T2", "T3"]
-"""How new an item is to a model that was trained on the output of a run: form and domain as in the
-data (T0), domain as in the data in another form (T1), a domain that the data does not teach (T2),
-the same in a language in which the data does not teach it (T3)."""
-
-_UNSPACED_LANGUAGES = frozenset({"ja", "lo", "km", "my", "th", "zh"})
-"""Languages written without spaces between words."""
-
-_WORD = re.compile(r"[^\s!-&(-/:-@\[-`{-~¡-¿\u2010-\u2018\u201a-\u2027\u3000-\u303f।،؛؟]+")
-"""What stands between spaces and punctuation; `\\w` would cut Hindi words at their vowel signs."""
-_LEAK_WORDS = 4
-_LEAK_CHARACTERS = 8  # about four words of Japanese
+Loader = Literal[
+    "bbq",
+    "bold",
+    "choices",
+    "crows_pairs",
+    "dialect_pairs",
+    "documents",
+    "stereoset",
+    "winogender",
+]
+"""The formats of outside sets; `probes/loaders.py` reads them."""
 
 
-class CrossedItem(Model):
-    """Two contexts and their two right continuations, in the same order.
+class OutsideSet(Model):
+    """A set of items in a file outside, which is read when a probe runs.
 
     Attributes:
-        id: Unique over all suites that are loaded together, and never used again for another item.
-        kind: What the item asks for.
-        language: ISO 639 code.
-        dimension: The dimension of responsible AI that it is about.
-        hazard: The hazard that it is about, where there is one.
-        tier: How new it is to the model.
-        source: Where it comes from.
-        contexts: What the model reads.
-        continuations: What follows; with the space that stands before it, so that a context and a
-            continuation are scored as they are, one after the other.
+        name: Name in reports, and the `source` of its items.
+        loader: Its format.
+        path: JSON Lines (plain or gzip) or Parquet; relative paths start at the suite's folder.
+        language: Language of rows that name none.
+        dimension: The dimension that its items are about.
+        hazard: The hazard whose knowledge they test.
+        role: What the set is for: `hazard` sets enter the hazard gate, `benign` ones are the
+            knowledge beside which it is judged; their items appear by id and digest alone.
+        split: Which split of the set the file is, such as `robust` or `cloze`.
+        limit: Take at most this many items, by the digest of their ids, so that every run takes
+            the same ones.
+        where: Take the rows whose columns have these values.
     """
 
-    id: Name
-    kind: Literal["crossed"]
-    language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
-    dimension: Dimension
+    name: Name
+    loader: Loader
+    path: Text
+    language: Language = "en"
+    dimension: Dimension | None = None
     hazard: Hazard | None = None
-    tier: Tier
-    source: Literal["written"] = "written"
-    contexts: tuple[Text, Text]
-    continuations: tuple[Text, Text]
-
-    @model_validator(mode="after")
-    def _comparable(self) -> "CrossedItem":
-        faults = [*self._faults()]
-        if faults:
-            raise ValueError(f"item {self.id!r}: " + "; ".join(faults))
-        return self
-
-    def _faults(self) -> Iterator[str]:
-        if _plain(self.contexts[0]) == _plain(self.contexts[1]):
-            yield "its contexts are the same, so nothing decides; change the fact that decides"
-        if _plain(self.continuations[0]) == _plain(self.continuations[1]):
-            yield "its continuations are the same, so its margin is 0; write one for each context"
-        space = "" if self.language in _UNSPACED_LANGUAGES else " "
-        for number, text in enumerate(self.contexts, 1):
-            if text != text.strip():
-                yield f"context {number} begins or ends with a space; remove it"
-        for number, text in enumerate(self.continuations, 1):
-            if text != space + text.strip():
-                wanted = "one space" if space else "no space"
-                yield f"continuation {number} must begin with {wanted} and end with none"
-        shorter, longer = sorted(len(text.strip()) for text in self.continuations)
-        if longer - shorter > MAX_LENGTH_DIFFERENCE * longer:
-            yield (
-                f"its continuations have {shorter} and {longer} characters; bring them within "
-                f"{MAX_LENGTH_DIFFERENCE:.0%} of the longer one"
-            )
-        for number, (own, other) in enumerate(zip(self.contexts, self.contexts[::-1], strict=True)):
-            leaked = _sequences(self.continuations[number], self.language) & (
-                _sequences(own, self.language) - _sequences(other, self.language)
-            )
-            if leaked:
-                # Not which: items on hazards end in no error and no log.
-                yield (
-                    f"continuation {number + 1} repeats a sequence of words of its own context "
-                    "that the other context lacks, so it is found by copying; write it otherwise"
-                )
+    role: Literal["hazard", "benign"] | None = None
+    split: str | None = None
+    limit: int | None = Field(default=None, ge=1)
+    where: Mapping[str, str | int | bool] = {}
 
 
 class Suite(Model):
@@ -116,10 +84,15 @@ class Suite(Model):
         description: What it asks about.
         license: SPDX identifier of the licence of its items.
         reviewed_by_native_speaker: Whether someone who grew up with the language read all items.
-        language: Language of the items that name none.
+        language: Language of the items and documents that name none.
         dimension: Dimension of the items that name none.
-        include: Names of other suites of the same folder, whose items are added.
+        frames: Frames of the refusal items that have none of their own.
+        answers: Answers of the refusal items that have none of their own.
+        include: Names of other suites of the same folder, whose content is added.
         items: The items; with those of the included suites once it is loaded.
+        documents: Texts whose perplexity is measured.
+        key_terms: Words and phrases that carry a dimension, by language and dimension.
+        outside: Sets in files outside.
     """
 
     schema_version: Literal[1]
@@ -128,16 +101,45 @@ class Suite(Model):
     description: Text
     license: Text
     reviewed_by_native_speaker: bool = False
-    language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")] | None = None
+    language: Language | None = None
     dimension: Dimension | None = None
+    frames: tuple[Text, ...] | None = None
+    answers: Answers | None = None
     include: tuple[Annotated[str, Field(pattern=r"^[\w.-]+\.yaml$")], ...] = ()
-    items: tuple[CrossedItem, ...]
+    items: tuple[WrittenItem, ...] = ()
+    documents: tuple[ProbeDocument, ...] = ()
+    key_terms: Mapping[Language, Mapping[Dimension, tuple[Text, ...]]] = {}
+    outside: tuple[OutsideSet, ...] = ()
 
     @property
     def digest(self) -> str:
         """Digest of its items, whatever their order and the files that they stand in."""
-        items = sorted(self.items, key=lambda item: item.id)
-        return digest([item.model_dump(mode="json") for item in items])
+        return digest([entry.model_dump(mode="json") for entry in _by_id(self.items)])
+
+    @property
+    def content_digest(self) -> str:
+        """Digest of all that a probe asks: items, documents, key terms and outside sets."""
+        return digest(
+            {
+                "items": self.digest,
+                "documents": [entry.model_dump(mode="json") for entry in _by_id(self.documents)],
+                "key_terms": {
+                    language: {name: list(terms) for name, terms in by_dimension.items()}
+                    for language, by_dimension in self.key_terms.items()
+                },
+                "outside": [entry.model_dump(mode="json") for entry in self.outside],
+            }
+        )
+
+    @property
+    def crossed(self) -> tuple[CrossedItem, ...]:
+        """The crossed items."""
+        return tuple(item for item in self.items if isinstance(item, CrossedItem))
+
+    @property
+    def refusals(self) -> tuple[RefusalItem, ...]:
+        """The refusal items."""
+        return tuple(item for item in self.items if isinstance(item, RefusalItem))
 
 
 def shipped_suites() -> list[Path]:
@@ -145,8 +147,27 @@ def shipped_suites() -> list[Path]:
     return sorted(SUITES_FOLDER.glob("*.yaml"))
 
 
+def resolve_suite(reference: str) -> Path:
+    """Returns the file of a suite: a path, or the name of one that ships.
+
+    Raises:
+        ManifestError: There is no such file and no such suite.
+    """
+    path = Path(reference)
+    shipped = SUITES_FOLDER / f"{reference}.yaml"
+    if path.is_file():
+        return path
+    if shipped.is_file():
+        return shipped
+    known = ", ".join(path.stem for path in shipped_suites())
+    raise ManifestError(
+        f"there is no suite file {reference}, and no suite of that name ships; give a path, or one "
+        f"of: {known}"
+    )
+
+
 def load_suite(path: Path) -> Suite:
-    """Returns the suite in a YAML file, with the items of all suites that it includes.
+    """Returns the suite in a YAML file, with the content of all suites that it includes.
 
     A suite that is included twice, by different ways, counts once.
 
@@ -156,26 +177,53 @@ def load_suite(path: Path) -> Suite:
     """
     suites: dict[Path, Suite] = {}
     _collect(path.resolve(), (), suites)
+    _check_unique(suites)
+    merged: dict[str, Any] = {
+        "items": tuple(item for suite in suites.values() for item in suite.items),
+        "documents": tuple(text for suite in suites.values() for text in suite.documents),
+        "outside": tuple(entry for suite in suites.values() for entry in suite.outside),
+        "key_terms": _merged_terms(suites),
+    }
+    if not any(merged.values()):
+        raise ManifestError(
+            f"{path} has no items and includes none; add `items`, `documents`, `outside` or "
+            "`include`"
+        )
+    return suites[path.resolve()].model_copy(update=merged)
+
+
+def _check_unique(suites: Mapping[Path, Suite]) -> None:
     by_id: dict[str, Path] = {}
     by_texts: dict[tuple[tuple[str, str], ...], str] = {}
     for file, suite in suites.items():
-        for item in suite.items:
-            if item.id in by_id:
+        for entry in (*suite.items, *suite.documents, *suite.outside):
+            kind = "outside set" if isinstance(entry, OutsideSet) else "item"
+            name = entry.name if isinstance(entry, OutsideSet) else entry.id
+            if name in by_id:
                 raise ManifestError(
-                    f"{file}, item {item.id!r}: {by_id[item.id]} has an item of this id too, so "
+                    f"{file}, {kind} {name!r}: {by_id[name]} has an item of this id too, so "
                     "results could not be told apart; rename one"
                 )
-            by_id[item.id] = file
-            twin = by_texts.setdefault(_texts(item), item.id)
+            by_id[name] = file
+        for item in suite.items:
+            twin = by_texts.setdefault(item.texts, item.id)
             if twin != item.id:
                 raise ManifestError(
                     f"{file}, item {item.id!r}: item {twin!r} of {by_id[twin]} has the same texts, "
                     "so one answer would count twice; remove one"
                 )
-    if not by_id:
-        raise ManifestError(f"{path} has no items and includes none; add `items` or `include`")
-    items = tuple(item for suite in suites.values() for item in suite.items)
-    return suites[path.resolve()].model_copy(update={"items": items})
+
+
+def _merged_terms(
+    suites: Mapping[Path, Suite],
+) -> dict[str, dict[Dimension, tuple[str, ...]]]:
+    merged: dict[str, dict[Dimension, tuple[str, ...]]] = {}
+    for suite in suites.values():
+        for language, by_dimension in suite.key_terms.items():
+            for dimension, terms in by_dimension.items():
+                known = merged.setdefault(language, {})
+                known[dimension] = tuple(dict.fromkeys((*known.get(dimension, ()), *terms)))
+    return merged
 
 
 def _collect(path: Path, parents: tuple[Path, ...], suites: dict[Path, Suite]) -> None:
@@ -199,29 +247,37 @@ def _collect(path: Path, parents: tuple[Path, ...], suites: dict[Path, Suite]) -
     suites[path] = suite
 
 
+_SHARED = {
+    "items": ("language", "dimension"),
+    "documents": ("language",),
+    "outside": ("language", "dimension"),
+}
+"""What entries of a list take from the head of the file, where they do not say it themselves."""
+
+
 def _read(path: Path) -> Suite:
     content = read_yaml(path)
-    if isinstance(content, dict) and isinstance(content.get("items"), list):
-        defaults = {key: content[key] for key in ("language", "dimension") if key in content}
-        content["items"] = [
-            defaults | item if isinstance(item, dict) else item for item in content["items"]
-        ]
+    if isinstance(content, dict):
+        for key, shared in _SHARED.items():
+            if isinstance(content.get(key), list):
+                defaults = {name: content[name] for name in shared if name in content}
+                content[key] = [
+                    defaults | _refusal_defaults(content, entry) | entry
+                    if isinstance(entry, dict)
+                    else entry
+                    for entry in content[key]
+                ]
+        for entry in content.get("outside") or ():
+            if isinstance(entry, dict) and isinstance(entry.get("path"), str):
+                entry["path"] = str(path.resolve().parent / entry["path"])
     return validated(Suite, content, str(path))
 
 
-def _plain(text: str) -> str:
-    return " ".join(text.casefold().split())
+def _refusal_defaults(content: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
+    if entry.get("kind") != "refusal":
+        return {}
+    return {key: content[key] for key in ("frames", "answers") if key in content}
 
 
-def _texts(item: CrossedItem) -> tuple[tuple[str, str], ...]:
-    pairs = zip(item.contexts, item.continuations, strict=True)
-    return tuple(sorted((_plain(context), _plain(continuation)) for context, continuation in pairs))
-
-
-def _sequences(text: str, language: str) -> set[tuple[str, ...]]:
-    """Returns all sequences of words, or of characters where no spaces part the words."""
-    words: list[str] = _WORD.findall(text.casefold())
-    size = _LEAK_WORDS
-    if language in _UNSPACED_LANGUAGES:
-        words, size = list("".join(words)), _LEAK_CHARACTERS
-    return {tuple(words[start : start + size]) for start in range(len(words) - size + 1)}
+def _by_id(entries: Any) -> list[Any]:
+    return sorted(entries, key=lambda entry: entry.id)
