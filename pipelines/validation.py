@@ -41,9 +41,22 @@ def _prompt(path: Path) -> None:
     read_prompt(path)
 
 
+def _pair_words(path: Path) -> None:
+    from raicurate.exercise_templates.pairs import read_pair_file
+
+    read_pair_file(path)
+
+
+def _exercise_words(path: Path) -> None:
+    from raicurate.exercise_templates.exercises import read_exercise_file
+
+    read_exercise_file(path)
+
+
 _KINDS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "corpora": ("manifest", _manifest),
     "prompt": ("prompt", _prompt),
+    "pair_language": ("words of pairs", _pair_words),
     "rules": ("policy", load_policy),
     "sets": ("classifier manifest", load_classifier),
     "passages": ("labelled passages", load_passages),
@@ -51,6 +64,8 @@ _KINDS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "any": ("context template", _context),
     "parts": ("context template", _context),
     "terms": ("lexicon", _lexicon),
+    "family": ("exercise family", _exercise_words),
+    "verdict_choices": ("words of exercises", _exercise_words),
     "items": ("suite", _suite),
 }
 """What a YAML file is, by a key that only this kind has."""

@@ -1,0 +1,147 @@
+"""How claims about rules are made, half of them right, with the correction of the others."""
+
+from collections.abc import Iterator, Sequence
+
+from raicurate.exercise_templates.exercises import WordedItem, hash64, mixed
+from raicurate.transforms.exercise_kinds import shuffled
+from raicurate.transforms.lesson import Exercise, Lesson, Subject, pick
+from raicurate.transforms.situations import NUMBER, content_words
+
+_FLIPPED = {"requires": "obligation", "forbids": "prohibition", "allows": "permission"}
+
+
+def truth_exercises(lesson: Lesson, item: WordedItem) -> Iterator[Exercise]:
+    """Yields claims about a rule that are right or wrong, half and half, with the correction."""
+    if item.name == "force":
+        yield from _force_claims(lesson, item)
+    else:
+        yield from _swapped_claims(lesson, item)
+
+
+def _force_claims(lesson: Lesson, item: WordedItem) -> Iterator[Exercise]:
+    """Claims that the document requires, forbids or allows something."""
+    plain, claim = lesson.words.plain, lesson.words.templates["claim"][0]
+    right: dict[str, list[Subject]] = {}
+    wrong: dict[str, list[Subject]] = {}
+    for subject in lesson.subjects:
+        clause = subject.clause
+        if clause.modality not in _FLIPPED.values() or subject.plan is None:
+            continue
+        if not subject.can_be_judged or (clause.negated and clause.modality == "permission"):
+            continue
+        if "condition" in subject.text.fields or "exception" in subject.text.fields:
+            continue
+        right.setdefault(clause.modality, []).append(subject)
+        for claimed in _FLIPPED.values():
+            # What is required is allowed as well, so that claim would be true.
+            if claimed != clause.modality and (clause.modality, claimed) != (
+                "obligation",
+                "permission",
+            ):
+                wrong.setdefault(claimed, []).append(subject)
+    used: set[str] = set()
+    for claimed in sorted(right):
+        pools = [
+            sorted(
+                (s for s in pool.get(claimed, ()) if s.clause.id not in used),
+                key=lambda s: mixed(s.seed ^ hash64(claimed)),
+            )
+            for pool in (right, wrong)
+        ]
+        for true_one, false_one in zip(*pools, strict=False):
+            for subject, holds in ((true_one, True), (false_one, False)):
+                used.add(subject.clause.id)
+                statement = claim.render(
+                    {
+                        "force": plain.forces[claimed],
+                        "plan": lesson.situations.quoted(str(subject.plan)),
+                    }
+                )
+                yield _claim(lesson, item, subject, statement, holds, f"force.{claimed}")
+
+
+def _swapped_claims(lesson: Lesson, item: WordedItem) -> Iterator[Exercise]:
+    """Claims with the condition or exception of another clause, or with another number."""
+    field = item.item.field
+    if field is None:
+        return
+    ring = lesson.ring(field)
+    for index, subject in enumerate(ring):
+        if subject.clause.lead is not None:
+            continue
+        own = subject.text.fields[field]
+        span = getattr(subject.clause, field)
+        sort = f"swap.{field}"
+        if mixed(subject.seed ^ hash64(sort)) & 1:
+            yield _claim(lesson, item, subject, lesson.situations.quoted(subject.whole), True, sort)
+            continue
+        if field == "quantity":
+            changed = _changed_number(subject)
+        else:
+            changed = _sibling_words(subject, ring, index, field)
+        if changed is None or changed == own:
+            continue
+        text = subject.text.replaced(span, changed)
+        if text is None:
+            continue
+        statement = lesson.situations.quoted(_capital(text))
+        yield _claim(lesson, item, subject, statement, False, sort)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _changed_number(subject: Subject) -> str | None:
+    """Returns the quantity with another number, larger or smaller by chance."""
+    quantity = subject.text.fields["quantity"]
+    numbers = list(NUMBER.finditer(quantity))
+    if len(numbers) != 1:
+        return None
+    number = int(numbers[0][0])
+    if number < 4:
+        return None
+    changed = number * 2 if mixed(subject.seed ^ 5) & 1 else number // 2
+    return quantity[: numbers[0].start()] + str(changed) + quantity[numbers[0].end() :]
+
+
+def _sibling_words(subject: Subject, ring: Sequence[Subject], index: int, field: str) -> str | None:
+    """Returns the field of a sibling that begins with the same word, so that it fits in."""
+    own, language = subject.text.fields[field], subject.clause.language
+    for step in range(1, min(len(ring), 12)):
+        other = ring[(index + step) % len(ring)]
+        text = other.text.fields[field]
+        if (
+            text.split()[0].lower() == own.split()[0].lower()
+            and text.lower() not in subject.whole.lower()
+            and content_words(own, language).isdisjoint(content_words(text, language))
+        ):
+            return text
+    return None
+
+
+def _claim(
+    lesson: Lesson, item: WordedItem, subject: Subject, statement: str, holds: bool, sort: str
+) -> Exercise:
+    plain = lesson.words.plain
+    slots = {
+        **subject.slots,
+        "statement": statement,
+        "holds": plain.holds["right" if holds else "wrong"],
+        "correction": "" if holds else subject.slots["clause"],
+    }
+    seed = mixed(subject.seed ^ hash64(sort))
+    question = pick(item.questions, seed, item.name)
+    right, wrong = plain.holds["right"], plain.holds["wrong"]
+    answer, other = (right, wrong) if holds else (wrong, right)
+    return lesson.exercise(
+        item.family.family,
+        sort,
+        subject,
+        template=question.name,
+        question=question.render(slots),
+        answer=answer,
+        choices=shuffled([answer, other], seed),
+        rationale=pick(item.answers, seed, "answer").render(slots),
+        situation=statement,
+    )

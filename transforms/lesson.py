@@ -1,0 +1,310 @@
+"""The taught clauses of one document, with all that exercises about them ask for."""
+
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from raicurate.corpora_manifests.digests import digest
+from raicurate.exercise_templates.exercises import Item, Template, Words, chosen, hash64, mixed
+from raicurate.transforms.clause import DEONTIC, Clause, Span
+from raicurate.transforms.clause_text import FIELDS, ClauseText, WordsOf, sentence
+from raicurate.transforms.situations import Situations, content_words
+
+CHOICES = 4
+_MAX_PLACE_CHARS = 140
+_MAX_CLAUSE_CHARS = 900
+_MIN_RULE_CHARS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Exercise:
+    """One exercise.
+
+    Attributes:
+        id: Digest of document, family, clauses and sort of exercise.
+        family: Its family.
+        template: Name and version of the wording of its question.
+        language: Language of question and answer.
+        document: Id of the document.
+        clause_ids: The clauses that prove its answer, the first being its subject.
+        question: The question.
+        choices: What may be chosen from; empty where the answer is free.
+        answer: The answer; one of the choices where there are some.
+        verdict: The verdict for a case; None where there is none.
+        rationale: Why the answer is right.
+        support: The stretches of the document that prove it.
+        dimensions: The responsible-AI dimensions concerned.
+        hazards: The hazards concerned.
+        situation: The case alone, by which the audit tries to tell the verdict.
+    """
+
+    id: str
+    family: str
+    template: str
+    language: str
+    document: str
+    clause_ids: tuple[str, ...]
+    question: str
+    choices: tuple[str, ...]
+    answer: str
+    verdict: str | None
+    rationale: str
+    support: tuple[Span, ...]
+    dimensions: tuple[str, ...]
+    hazards: tuple[str, ...]
+    situation: str | None = None
+
+
+@functools.lru_cache(maxsize=64)
+def situations_of(words: Words) -> Situations:
+    """Returns the situations of a language, made once."""
+    return Situations(words)
+
+
+class Subject:
+    """A clause as the subject of exercises; everything is worked out when first asked for."""
+
+    def __init__(self, text: ClauseText, lesson: "Lesson", number: int | None = None) -> None:
+        self.text = text
+        self.number = number
+        self.clause = text.clause
+        self.seed = hash64(text.clause.id)
+        self._lesson = lesson
+        hollow = [
+            name for name, words in text.fields.items() if lesson.situations.is_hollow(name, words)
+        ]
+        for name in hollow:
+            del text.fields[name]
+        self.is_whole = not set(hollow) & {"condition", "exception", "action"}
+
+    @functools.cached_property
+    def whole(self) -> str:
+        """The clause as it stands, as a sentence."""
+        return sentence(self.text.whole, self.clause.language)
+
+    @functools.cached_property
+    def content(self) -> frozenset[str]:
+        """Its content words."""
+        return content_words(self.text.whole, self.clause.language)
+
+    @functools.cached_property
+    def plan(self) -> str | None:
+        """Its act as a sentence, where the language allows it."""
+        return self._lesson.situations.plan(self.text)
+
+    @functools.cached_property
+    def act(self) -> str | None:
+        """The words for its act."""
+        return self._lesson.situations.act(self.text)
+
+    @functools.cached_property
+    def is_broad(self) -> bool:
+        """Whether it is about rules as such."""
+        return self._lesson.situations.is_broad(self.text)
+
+    @functools.cached_property
+    def says_only(self) -> bool:
+        """Whether it says "only", which turns what is left out into its opposite."""
+        return self._lesson.situations.only_if(self.text)
+
+    @functools.cached_property
+    def can_be_judged(self) -> bool:
+        """Whether its words leave no doubt on what follows for a case."""
+        clause = self.clause
+        if clause.modality not in DEONTIC or not self.is_whole or self.is_broad:
+            return False
+        if self.says_only and (
+            clause.modality != "permission" or "condition" not in self.text.fields
+        ):
+            return False
+        situations = self._lesson.situations
+        return not situations.points_back(self.text.whole) and not situations.is_compound(self.text)
+
+    @functools.cached_property
+    def slots(self) -> dict[str, object]:
+        """What every template may say about the clause."""
+        lesson, clause = self._lesson, self.clause
+        plain = lesson.words.plain
+        quoted = lesson.situations.quoted
+        slots: dict[str, object] = {
+            name: quoted(self.text.fields[name]) if name in self.text.fields else ""
+            for name in FIELDS
+        }
+        slots |= {
+            "source": lesson.source(clause.section),
+            "section": quoted(clause.section[-1]) if clause.section else "",
+            "clause": quoted(self.whole),
+            "rule": quoted(self.whole),
+            "modality": clause.modality,
+            "modality_label": plain.modalities.get(clause.modality, ""),
+            "force": plain.forces.get(clause.modality, ""),
+            "negated": clause.negated,
+            "blank": plain.blank,
+        }
+        return slots
+
+    def rule_without(self, fields: Sequence[str], blank: bool) -> str | None:
+        """Returns the clause without fields, quoted, or None if the rest is no clause."""
+        text = self.text.without(fields, self._lesson.words.plain.blank if blank else None)
+        if text is None or len(text) < _MIN_RULE_CHARS:
+            return None
+        for name in fields:
+            found = self.text.fields.get(name)
+            if found and found.lower() in text.lower():
+                return None
+        return self._lesson.situations.quoted(sentence(text, self.clause.language))
+
+
+class Lesson:
+    """All taught clauses of one document.
+
+    Attributes:
+        words: The words of its language.
+        situations: How cases are worded in it.
+        subjects: Its clauses that can be asked about, in the order of the document.
+        document: Its id.
+        parallel: What the clauses are called in other languages: (language, text) by clause id.
+        cases: What the kinds that need cases keep with the lesson.
+    """
+
+    def __init__(
+        self,
+        document: str,
+        clauses: Iterable[Clause],
+        words_of: WordsOf,
+        words: Words,
+        parallel: Mapping[str, Sequence[tuple[str, str]]] | None = None,
+        numbers: Mapping[int, int] | None = None,
+    ) -> None:
+        """Takes in the clauses.
+
+        Args:
+            document: Id of the document.
+            clauses: Its taught clauses.
+            words_of: Returns the words on a stretch of the document.
+            words: Words of its language.
+            parallel: What the clauses are called in other languages, by clause id.
+            numbers: Numbers of the items of ordered lists, by where the item begins.
+        """
+        self.document = document
+        self.words = words
+        self.situations = situations_of(words)
+        self.parallel = parallel or {}
+        self._sources: dict[tuple[str, ...], str] = {}
+        self.subjects: list[Subject] = []
+        seen: set[str] = set()
+        for clause in clauses:
+            if clause.id in seen:
+                continue
+            seen.add(clause.id)
+            number = (numbers or {}).get(clause.span.start)
+            subject = Subject(ClauseText(clause, words_of), self, number)
+            if len(subject.text.body) and len(subject.text.whole) <= _MAX_CLAUSE_CHARS:
+                self.subjects.append(subject)
+        self._rings: dict[str, list[Subject]] = {}
+        self.cases: Any = None
+
+    def source(self, section: tuple[str, ...]) -> str:
+        """Returns where a clause stands, in brackets; empty where there are no titles."""
+        found = self._sources.get(section)
+        if found is None:
+            path = section
+            if len(" › ".join(path)) > _MAX_PLACE_CHARS:
+                path = (path[0], path[-1])
+            places = self.situations.quoted(" › ".join(path)) if path else ""
+            template = self.words.templates["source"][0]
+            # The brackets follow a word without a space of their own.
+            found = template.template.render(places=places) if path else ""
+            self._sources[section] = found
+        return found
+
+    def ring(self, field: str) -> list[Subject]:
+        """Returns the subjects that have a field, in an order of hashes.
+
+        A choice takes its distractors from those that follow the subject in the ring, so that each
+        text is as often right as any other, and as often wrong.
+        """
+        ring = self._rings.get(field)
+        if ring is None:
+            ring = [s for s in self.subjects if field in s.text.fields]
+            salt = hash64(field)
+            ring.sort(key=lambda subject: mixed(subject.seed ^ salt))
+            self._rings[field] = ring
+        return ring
+
+    def exercise(
+        self,
+        family: str,
+        sort: str,
+        subject: Subject,
+        *,
+        template: str,
+        question: str,
+        answer: str,
+        rationale: str = "",
+        choices: Sequence[str] = (),
+        verdict: str | None = None,
+        others: Sequence[Subject] = (),
+        fields: Sequence[str] = (),
+        situation: str | None = None,
+    ) -> Exercise:
+        """Returns an exercise about a subject, with its id, its support and its lineage.
+
+        Args:
+            family: Its family.
+            sort: What tells it from other exercises of the family about the clause.
+            subject: What it is about.
+            template: Wording of the question.
+            question: The question.
+            answer: The answer.
+            rationale: Why it is right.
+            choices: What may be chosen from.
+            verdict: The verdict on the case.
+            others: Further clauses that prove the answer.
+            fields: Fields that prove the answer; the whole clause where there are none.
+            situation: The case alone.
+        """
+        clause = subject.clause
+        spans = [found for name in fields if (found := getattr(clause, name)) is not None]
+        support = spans or [clause.span]
+        support += [other.clause.span for other in others]
+        ids = (clause.id, *(other.clause.id for other in others))
+        return Exercise(
+            id=exercise_id(self.document, family, sort, ids),
+            family=family,
+            template=template,
+            language=self.words.plain.language,
+            document=self.document,
+            clause_ids=ids,
+            question=question,
+            choices=tuple(choices),
+            answer=answer,
+            verdict=verdict,
+            rationale=rationale,
+            support=tuple(support),
+            dimensions=clause.dimensions,
+            hazards=clause.hazards,
+            situation=situation,
+        )
+
+
+def exercise_id(document: str, family: str, sort: str, clauses: Sequence[str]) -> str:
+    """Returns the id of an exercise."""
+    return digest(document, family, sort, list(clauses))[:24]
+
+
+def fits(item: Item, subject: Subject) -> bool:
+    """Returns whether a clause has what an item asks for."""
+    fields = subject.text.fields
+    return (
+        (not item.modalities or subject.clause.modality in item.modalities)
+        and all(name in fields for name in item.needs)
+        and not any(name in fields for name in item.lacks)
+        and not (item.without_only and subject.says_only)
+    )
+
+
+def pick(templates: Sequence[Template], seed: int, salt: str) -> Template:
+    """Returns one of several wordings by seed."""
+    return chosen(templates, mixed(seed ^ hash64(salt)))

@@ -1,0 +1,52 @@
+"""From the clauses of a document to its exercises."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from raicurate.exercise_templates.exercises import ExerciseLibrary
+from raicurate.transforms.clause import Clause
+from raicurate.transforms.clause_text import WordsOf
+from raicurate.transforms.judgement_kinds import ALL_MAKERS
+from raicurate.transforms.lesson import Exercise, Lesson
+
+VERSION = "1"
+"""Raised whenever the same clauses and templates give other exercises."""
+
+
+def make_exercises(
+    document: str,
+    language: str,
+    clauses: Sequence[Clause],
+    words_of: WordsOf,
+    library: ExerciseLibrary,
+    parallel: Mapping[str, Sequence[tuple[str, str]]] | None = None,
+    numbers: Mapping[int, int] | None = None,
+) -> Iterator[Exercise]:
+    """Yields the exercises of a document, family by family.
+
+    Args:
+        document: Its id.
+        language: ISO 639-1; a language without words gives no exercise.
+        clauses: Its clauses of the taught arm, and no others: whatever stands here may become a
+            question, a distractor or a circumstance of a case.
+        words_of: Returns the words on a stretch of the document.
+        library: The families.
+        parallel: What the clauses are called in other languages, by clause id.
+        numbers: Numbers of the items of ordered lists, by where the item begins.
+    """
+    words = library.languages.get(language)
+    if words is None or not clauses:
+        return
+    lesson = Lesson(document, clauses, words_of, words, parallel, numbers)
+    for kind, items in words.items.items():
+        maker = ALL_MAKERS[kind]
+        taken: dict[tuple[str, str], int] = {}
+        seen: set[str] = set()
+        for item in items:
+            limit = item.family.per_clause
+            for exercise in maker(lesson, item):
+                place = (exercise.family, exercise.clause_ids[0])
+                if taken.get(place, 0) >= limit or exercise.id in seen:
+                    continue
+                seen.add(exercise.id)
+                taken[place] = taken.get(place, 0) + 1
+                yield exercise
