@@ -52,7 +52,7 @@ def test_the_same_data_gives_the_same_model(data: Path, tmp_path: Path) -> None:
     del rubbish
     second = train_language(data, tmp_path / "second", SMALL)
     assert first == second
-    for name in ("model.bin", "model.json"):
+    for name in ("model.bin", "words.arrow", "model.json"):
         assert file_sha256(tmp_path / "first" / name) == file_sha256(tmp_path / "second" / name)
     other = train_language(
         data, tmp_path / "other", LanguageParameters(**{**vars(SMALL), "seed": 2})
@@ -69,8 +69,9 @@ def test_describes_what_it_was_trained_on(data: Path, tmp_path: Path) -> None:
     assert set(description["lines"]) == {"cs", "de", "en", "es", "other"}
     assert json.loads((tmp_path / "model.json").read_text()) == description
     held_out = sum(is_held_out(str(number), SMALL.held_out) for number in range(160))
-    assert description["measured"]["documents"]["texts"] == 3 * held_out
-    assert description["measured"]["sentences"]["texts"] == held_out
+    for model in ("ngrams", "words"):
+        assert description["measured"]["documents"][model]["texts"] == 3 * held_out
+        assert description["measured"]["sentences"][model]["texts"] == held_out
     labels, _ = FastTextModel(tmp_path / "model.bin").best(
         ["das haus und der baum", "la casa y el agua"]
     )

@@ -1,9 +1,10 @@
-"""Names the language of each document: a fast model first, a broad one for what it doubts.
+"""Names the language of each document: fast models first, a broad one for what they doubt.
 
-The first model is a small fastText model that decides 17 frequent languages and is trained to
-doubt whatever is none of them (see `train_language`). Documents that it doubts, and short texts,
-on which it is overconfident, go to the naive Bayes model of py3langid, which knows 117 languages
-with an ISO 639-1 code. py3langid reads byte by byte in Python; here its model is evaluated for
+The first two are small fastText models, over words and over n-grams of characters, that decide 17
+frequent languages and are trained to doubt whatever is none of them (see `train_language`). The
+second sees what the first doubts. Documents that both doubt, and short texts, on which they are
+overconfident, go to the naive Bayes model of py3langid, which knows 117 languages with an ISO 639-1
+code. py3langid reads byte by byte in Python; here its model is evaluated for
 many documents at once with numpy, with the same answers.
 
 `lang` is an ISO 639-1 code or `und`, never null. It is `und` where neither model is sure: no
@@ -12,7 +13,6 @@ letters, a language without a two-letter code, or, on texts such as `ok :)`, a c
 """
 
 import functools
-import math
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +27,16 @@ import pyarrow.compute as pc
 from raicurate.corpora_manifests.errors import ManifestError
 from raicurate.transforms.fasttext_model import FastTextModel, file_sha256, lines_of
 from raicurate.transforms.registry import Annotator, register
-from raicurate.transforms.train_language import DESCRIPTION, MODEL, OTHER, prepare
+from raicurate.transforms.train_language import (
+    DESCRIPTION,
+    MODEL,
+    OTHER,
+    WORDS,
+    decided_by_words,
+    prepare,
+    prepare_words,
+)
+from raicurate.transforms.word_vectors import WordVectors
 
 SHIPPED = Path(__file__).parent / "models" / "language"
 
@@ -105,7 +114,11 @@ class BroadModel:
         self._feature = np.asarray(identifier.tk_output, dtype=np.int32)
         self._weights = np.asarray(identifier.nb_ptc, dtype=np.float32)
         self._prior = np.asarray(identifier.nb_pc, dtype=np.float32)
-        self._codes = [two_letter_code(label) for label in identifier.nb_classes]
+        codes = np.array([two_letter_code(label) for label in identifier.nb_classes])
+        order = np.argsort(codes, kind="stable")
+        self._by_code = order[codes[order] != UNDETERMINED]
+        self._codes, self._code_starts = np.unique(codes[self._by_code], return_index=True)
+        self._codes = self._codes.tolist()
 
     @classmethod
     @functools.cache
@@ -120,23 +133,20 @@ class BroadModel:
 
     def best(self, texts: Sequence[str]) -> tuple[list[str], np.ndarray]:
         """Returns code and confidence of the likeliest language of every text."""
-        codes: list[str] = []
         scores = np.zeros(len(texts), dtype=np.float32)
         # Texts of like length side by side, so that few steps run for the longest alone.
         encoded = [_bytes_for_broad_model(text) for text in texts]
         order = sorted(range(len(texts)), key=lambda index: len(encoded[index]))
-        answers: dict[int, str] = {}
+        codes = [UNDETERMINED] * len(texts)
         for start in range(0, len(order), _TOGETHER):
             group = order[start : start + _TOGETHER]
-            for index, features in zip(
-                group, self._features([encoded[index] for index in group]), strict=True
-            ):
-                answers[index], scores[index] = self._decide(features, len(encoded[index]))
-        codes = [answers[index] for index in range(len(texts))]
+            found = self._decide([encoded[index] for index in group])
+            for index, code, score in zip(group, *found, strict=True):
+                codes[index], scores[index] = code, score
         return codes, scores
 
-    def _features(self, texts: list[bytes]) -> list[np.ndarray]:
-        """Returns the features of each text, in order and repeated; `texts` ascend in length."""
+    def _features(self, texts: list[bytes]) -> np.ndarray:
+        """Returns a row of features for each text, -1 for none; `texts` ascend in length."""
         lengths = np.array([len(text) for text in texts], dtype=np.int64)
         longest = int(lengths.max(initial=0))
         matrix = np.zeros((longest, len(texts)), dtype=np.uint8)
@@ -149,21 +159,39 @@ class BroadModel:
             running = slice(first[position], None)
             state[running] = self._next[self._rows[state[running]] + matrix[position, running]]
             features[running, position] = self._feature[state[running]]
-        return [row[row >= 0] for row in features]
+        return features
 
-    def _decide(self, features: np.ndarray, length: int) -> tuple[str, float]:
-        if len(features) == 0:
-            return UNDETERMINED, 0.0
-        found, counts = np.unique(features, return_counts=True)
-        scores = np.log1p(counts.astype(np.float32)) @ self._weights[found] + self._prior
+    def _decide(self, texts: list[bytes]) -> tuple[list[str], np.ndarray]:
+        """Returns code and confidence for each text; `texts` ascend in length."""
+        codes = [UNDETERMINED] * len(texts)
+        confidence = np.zeros(len(texts), dtype=np.float32)
+        features = self._features(texts)
+        row, column = np.nonzero(features >= 0)
+        if not len(row):
+            return codes, confidence
+        number = len(self._weights)
+        found, counts = np.unique(row * number + features[row, column], return_counts=True)
+        row, feature = np.divmod(found, number)
+        rows, starts = np.unique(row, return_index=True)
+        evidence = np.log1p(counts.astype(np.float32))
+        ends = [*starts[1:].tolist(), len(row)]
+        scores = self._prior + np.stack(
+            [
+                evidence[start:end] @ self._weights[feature[start:end]]
+                for start, end in zip(starts.tolist(), ends, strict=True)
+            ]
+        )
         # py3langid's temperature, which keeps confidence comparable across lengths.
-        scores = np.exp((scores - scores.max()) / math.sqrt(length))
-        by_code: dict[str, float] = {}
-        for code, score in zip(self._codes, (scores / scores.sum()).tolist(), strict=True):
-            # Varieties of a language (Serbian in two scripts, Cantonese) count together.
-            by_code[code] = by_code.get(code, 0.0) + score if code != UNDETERMINED else 0.0
-        best = max(by_code, key=lambda code: by_code[code])
-        return best, min(by_code[best], 1.0)
+        lengths = np.array([len(texts[index]) for index in rows.tolist()], dtype=np.float32)
+        scores = np.exp((scores - scores.max(axis=1, keepdims=True)) / np.sqrt(lengths)[:, None])
+        scores /= scores.sum(axis=1, keepdims=True)
+        # Varieties of a language (Serbian in two scripts, Cantonese) count together.
+        by_code = np.add.reduceat(scores[:, self._by_code], self._code_starts, axis=1)
+        best = by_code.argmax(axis=1)
+        confidence[rows] = np.minimum(by_code[np.arange(len(rows)), best], 1)
+        for index, code in zip(rows.tolist(), best.tolist(), strict=True):
+            codes[index] = self._codes[code]
+        return codes, confidence
 
 
 _TOGETHER = 512  # texts that step through the automaton together
@@ -180,8 +208,8 @@ class LanguageAnnotator(Annotator):
     """Fills `lang` (ISO 639-1 or `und`) and `lang_score` from the first 1,000 code points.
 
     Args:
-        model: A fastText model to ask first, instead of the one that ships: one trained by
-            `train_language` (with its `model.json` beside it), or any other with languages as
+        model: A fastText model to ask first, instead of those that ship: one trained by
+            `train_language` (with its other files beside it), or any other with languages as
             labels, such as lid.176, GlotLID or OpenLID, whose licences are for the user to check.
         fallback: Whether what the first model doubts goes to the broad model. Without it, such
             texts are `und`.
@@ -207,30 +235,30 @@ class LanguageAnnotator(Annotator):
             )
         description = _description(self._path)
         self._fallback = fallback
-        self._threshold = threshold or description.get("parameters", {}).get("threshold", 0.8)
-        self._characters = description.get("parameters", {}).get("characters")
+        self._parameters = description.get("parameters", {})
+        self._threshold = threshold or self._parameters.get("threshold", 0.8)
+        self._characters = self._parameters.get("characters")
         self._decides = description.get("decides")
+        words = self._path.with_name(WORDS)
+        self._words = words if "words_sha256" in description else None
 
     def setup(self) -> None:
         """Loads the models, about 1 MB and, with the fallback, 150 MB."""
         FastTextModel.load(self._path)
+        if self._words:
+            WordVectors.load(self._words)
         if self._fallback:
             BroadModel.load()
 
     def annotate(self, batch: pa.RecordBatch) -> list[pa.Array]:
         """Returns the columns `lang` and `lang_score`."""
         texts = pc.utf8_slice_codeunits(pc.fill_null(batch.column("text"), ""), 0, CHARACTERS)
-        labels, scores = self._ask_first_model(texts)
         short = pc.less(pc.utf8_length(texts), SHORT).to_numpy(zero_copy_only=False)
-        answers = np.array([two_letter_code(label) for label in labels], dtype=object)
-        may_decide = np.array(
-            [
-                label not in {None, OTHER} and (self._decides is None or label in self._decides)
-                for label in labels
-            ],
-            dtype=bool,
-        )
-        decided = may_decide & (scores >= self._threshold) & _in_its_script(texts, answers)
+        answers, scores, decided = self._ask_words(texts)
+        if self._fallback:
+            decided &= ~short
+        rest = np.flatnonzero(~decided)
+        answers[rest], scores[rest], decided[rest] = self._ask_ngrams(texts.take(pa.array(rest)))
         if self._fallback:
             decided &= ~short
         doubted = np.flatnonzero(~decided)
@@ -244,16 +272,44 @@ class LanguageAnnotator(Annotator):
             answers[doubted] = UNDETERMINED
         return [pa.array(answers.tolist(), pa.string()), pa.array(scores, pa.float32())]
 
-    def _ask_first_model(self, texts: pa.Array) -> tuple[list[str | None], np.ndarray]:
+    def _ask_words(self, texts: pa.Array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Returns code and confidence of every text, and whether they are decided."""
+        if self._words is None:
+            none = np.zeros(len(texts))
+            return none.astype(object), none.astype(np.float32), none.astype(bool)
+        labels, decided, scores = decided_by_words(
+            WordVectors.load(self._words),
+            prepare_words(texts, self._parameters["characters"]),
+            self._decides or (),
+            self._parameters,
+        )
+        answers = np.array([two_letter_code(label) for label in labels], dtype=object)
+        return answers, scores, decided & _in_its_script(texts, answers)
+
+    def _ask_ngrams(self, texts: pa.Array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Returns code and confidence of every text, and whether they are decided."""
         model = FastTextModel.load(self._path)
-        if self._characters is None:
-            return model.best(lines_of(texts))
-        return model.best(prepare(texts, self._characters))
+        lines = lines_of(texts) if self._characters is None else prepare(texts, self._characters)
+        labels, scores = model.best(lines)
+        answers = np.array([two_letter_code(label) for label in labels], dtype=object)
+        may_decide = np.array(
+            [
+                label not in {None, OTHER} and (self._decides is None or label in self._decides)
+                for label in labels
+            ],
+            dtype=bool,
+        )
+        decided = may_decide & (scores >= self._threshold) & _in_its_script(texts, answers)
+        return answers, scores, decided
 
     def model_digest(self) -> str:
-        """Returns the digests of the first model and, if it is used, the broad one."""
-        digest = file_sha256(self._path)
-        return f"{digest}+{file_sha256(BroadModel.path())}" if self._fallback else digest
+        """Returns the digests of all models that are used."""
+        paths = [self._path]
+        if self._words:
+            paths.append(self._words)
+        if self._fallback:
+            paths.append(BroadModel.path())
+        return "+".join(file_sha256(path) for path in paths)
 
     def parameters(self) -> dict[str, Any]:
         """Returns what the answers depend on besides the models."""
@@ -262,6 +318,9 @@ class LanguageAnnotator(Annotator):
             "fallback": self._fallback,
             "characters": self._characters,
             "decides": self._decides,
+            "words": {
+                name: value for name, value in self._parameters.items() if name.startswith("words_")
+            },
         }
 
 

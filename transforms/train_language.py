@@ -1,10 +1,11 @@
-"""Trains the small model that recognises the frequent languages of the web.
+"""Trains the small models that recognise the frequent languages of the web.
 
     python -m raicurate.transforms.train_language DATA OUT
 
-The model must know what it does not know, so that text in a language outside its training is sent
-on to a slower model instead of being called the nearest language that it knows. Three things
-teach it that:
+There are two: one over words, which is fast, and one over n-grams of characters for what the first
+doubts. Both must know what they do not know, so that text in a language outside their training is
+sent on to a slower model instead of being called the nearest language that they know. Three things
+teach them that:
 
 - the rarer languages of the data are labels of their own, which it must not decide;
 - a label `other` is trained on languages that do not exist: words of related languages mixed at
@@ -40,6 +41,8 @@ from raicurate.transforms.fasttext_model import (
     lines_of,
     zeroed_memory,
 )
+from raicurate.transforms.word_lines import word_lines
+from raicurate.transforms.word_vectors import WordVectors
 
 FILES = (
     "general/general_documents_english.jsonl.gz",
@@ -55,8 +58,13 @@ FREQUENT = (
 )
 """The languages that the model may decide, if there is enough text to train them."""
 
+WITH_NEIGHBOURS = frozenset({"es", "hi", "id", "it", "nl", "pt"})
+"""Languages that share most words with one that the models do not know, such as Portuguese with
+Galician: words alone do not decide them."""
+
 OTHER = "other"
 MODEL = "model.bin"
+WORDS = "words.arrow"
 DESCRIPTION = "model.json"
 
 # Languages that are mistaken for each other, by how often a made-up language is made of them.
@@ -101,6 +109,12 @@ class LanguageParameters:
         min_count: fastText: rarer words are known by their n-grams only.
         epoch: fastText: passes over the texts.
         lr: fastText: learning rate.
+        words_min_count: Words rarer than this are unknown to the model over words.
+        words_epoch: Passes of the model over words.
+        words_lr: Its learning rate.
+        words_threshold: Confidence from which its answer counts as decided...
+        words_known: ...if at least this share of the words is known to it...
+        words_least: ...and there are at least this many words.
     """
 
     seed: int = 1
@@ -117,6 +131,12 @@ class LanguageParameters:
     min_count: int = 60
     epoch: int = 15
     lr: float = 0.3
+    words_min_count: int = 8
+    words_epoch: int = 10
+    words_lr: float = 0.5
+    words_threshold: float = 0.9
+    words_known: float = 0.6
+    words_least: int = 20
 
 
 class Record(NamedTuple):
@@ -237,6 +257,11 @@ def made_up_texts(texts: Mapping[str, Sequence[str]], count: int, seed: int) -> 
     return result
 
 
+def prepare_words(texts: pa.Array, characters: int) -> pa.Array:
+    """Returns the start of each text as the model over words sees it."""
+    return word_lines(pc.utf8_slice_codeunits(texts, 0, characters))
+
+
 def _training_lines(records: Sequence[Record], parameters: LanguageParameters) -> list[str]:
     rng = random.Random(parameters.seed)
     by_language: dict[str, list[str]] = defaultdict(list)
@@ -288,6 +313,45 @@ def measure(
         ],
         dtype=bool,
     )
+    return _measured(labels, decided, records, decides)
+
+
+def measure_words(
+    model: WordVectors,
+    records: Sequence[Record],
+    decides: Sequence[str],
+    parameters: LanguageParameters,
+) -> dict[str, Any]:
+    """Measures the model over words as `measure` does the other one."""
+    lines = prepare_words(
+        pa.array([record.text for record in records], pa.string()), parameters.characters
+    )
+    labels, decided = decided_by_words(model, lines, decides, vars(parameters))[:2]
+    return _measured(labels, decided, records, decides)
+
+
+def decided_by_words(
+    model: WordVectors, lines: pa.Array, decides: Sequence[str], parameters: Mapping[str, Any]
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Returns the labels of lines, which of them count as decided, and the confidence."""
+    labels, scores, counts = model.best(lines)
+    alone = set(decides) - WITH_NEIGHBOURS
+    may_decide = np.array([label in alone for label in labels], dtype=bool)
+    decided = (
+        may_decide
+        & (scores >= parameters["words_threshold"])
+        & (counts[:, 0] >= parameters["words_least"])
+        & (counts[:, 1] >= parameters["words_known"] * counts[:, 0])
+    )
+    return labels, decided, scores
+
+
+def _measured(
+    labels: Sequence[str | None],
+    decided: np.ndarray,
+    records: Sequence[Record],
+    decides: Sequence[str],
+) -> dict[str, Any]:
     frequent = np.array([record.lang in decides for record in records], dtype=bool)
     right = np.array(
         [label == record.lang for label, record in zip(labels, records, strict=True)], dtype=bool
@@ -335,23 +399,27 @@ def train_language(
         )
     out.mkdir(parents=True, exist_ok=True)
     _fit(lines, parameters, out / MODEL)
-    model = FastTextModel(out / MODEL)
+    _fit_words(lines, parameters, out / WORDS)
+    model, words = FastTextModel(out / MODEL), WordVectors.load(out / WORDS)
     description: dict[str, Any] = {
         "name": "language",
         "version": "1",
         "model_sha256": file_sha256(out / MODEL),
+        "words_sha256": file_sha256(out / WORDS),
         "inputs": {name: file_sha256(data / name) for name in FILES},
         "licenses": sorted({record.license for record in training}),
         "parameters": asdict(parameters),
         "decides": decides,
         "lines": dict(sorted(counts.items())),
         "measured": {
-            "documents": measure(
-                model, [row for row in held_out if not row.is_sentence], decides, parameters
-            ),
-            "sentences": measure(
-                model, [row for row in held_out if row.is_sentence], decides, parameters
-            ),
+            kind: {
+                "ngrams": measure(model, rows, decides, parameters),
+                "words": measure_words(words, rows, decides, parameters),
+            }
+            for kind, rows in (
+                ("documents", [row for row in held_out if not row.is_sentence]),
+                ("sentences", [row for row in held_out if row.is_sentence]),
+            )
         },
     }
     options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
@@ -379,6 +447,31 @@ def _fit(lines: Sequence[str], parameters: LanguageParameters, path: Path) -> No
             )
             # Not quantised: half the speed would be a high price for half a megabyte.
             model.save_model(str(path))
+
+
+def _fit_words(lines: Sequence[str], parameters: LanguageParameters, path: Path) -> None:
+    labels, texts = zip(*(line.split(" ", 1) for line in lines), strict=True)
+    words = word_lines(pa.array(texts, pa.string())).to_pylist()
+    with tempfile.TemporaryDirectory() as folder:
+        source, model_path = Path(folder) / "lines.txt", Path(folder) / "model.bin"
+        source.write_text(
+            "".join(f"{label} {line}\n" for label, line in zip(labels, words, strict=True)),
+            encoding="utf-8",
+        )
+        with zeroed_memory():
+            model = fasttext.train_supervised(
+                input=str(source),
+                thread=1,
+                seed=parameters.seed,
+                verbose=0,
+                dim=parameters.dim,
+                maxn=0,
+                minCount=parameters.words_min_count,
+                epoch=parameters.words_epoch,
+                lr=parameters.words_lr,
+            )
+            model.save_model(str(model_path))
+        WordVectors.from_fasttext(model_path).save(path)
 
 
 def main() -> None:
