@@ -5,10 +5,12 @@ no new scoring. The rows hold ids and digests, never text: some items are about 
 spread, and records end in reports.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from raicurate.corpora_manifests.digests import digest
 from raicurate.probes.backend import Backend, Request, Score, check_requests
@@ -64,7 +66,8 @@ apart what else an item is asked under, such as `closed_book` and `clause_given`
 the worked examples before it and which draw of them; `context` and `continuation` number the texts
 within the item, `wording` the ways to say the same; `role` is what the continuation does (such as
 `refuse`, `comply`, `deflect`) after what the context is (`harmful`, `benign`), as
-`harmful/refuse`, where the kind needs it; `right` is null where there is no right answer;
+`harmful/refuse`, where the kind needs it; `n_chars` leaves out the space before the continuation,
+`n_utf8_bytes` counts it; `right` is null where there is no right answer;
 `contaminated` is null where nobody looked.
 """
 
@@ -126,6 +129,26 @@ class Ask:
     contaminated: bool | None = None
 
 
+ITEM_FIELDS = [
+    "suite",
+    "item",
+    "kind",
+    "language",
+    "source",
+    "cluster",
+    "clause",
+    "manifest",
+    "dimension",
+    "hazard",
+    "tier",
+    "arm",
+    "condition",
+    "k",
+    "draw",
+]
+"""What tells one asked item from another; together with `model` and `contaminated`, the columns
+of a table of measures, which adds one float column a measure."""
+
 _COPIED = [field.name for field in fields(Ask) if field.name in SAMPLES.names]
 
 
@@ -155,7 +178,37 @@ def to_table(backend: Backend, asks: Sequence[Ask], scores: Sequence[Score]) -> 
     columns["model"] = [backend.name] * len(asks)
     columns["model_digest"] = [backend.digest] * len(asks)
     columns["request_sha256"] = [request_sha256(ask.request) for ask in asks]
-    columns["n_chars"] = [len(ask.request.continuation) for ask in asks]
+    columns["n_chars"] = [len(ask.request.continuation.lstrip()) for ask in asks]
     for name in ("sum_nll_nats", "n_tokens", "n_utf8_bytes", "is_greedy"):
         columns[name] = [getattr(score, name) for score in scores]
     return pa.table(columns, schema=SAMPLES)
+
+
+def by_item(table: pa.Table, kind: str) -> list[list[dict[str, Any]]]:
+    """Returns the rows of the items of a kind, those of one item (asked in one way) together."""
+    rows = table.filter(pc.equal(table["kind"], kind)).to_pylist()
+    groups: dict[tuple[object, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        key = (row["model_digest"], *(row[name] for name in ITEM_FIELDS))
+        groups.setdefault(key, []).append(row)
+    return list(groups.values())
+
+
+def measure_table(
+    items: Iterable[tuple[Mapping[str, Any], Mapping[str, float | None]]], measures: Sequence[str]
+) -> pa.Table:
+    """Returns a table of measures: for each item its fields and its values.
+
+    Args:
+        items: A row of each item, and its values by measure.
+        measures: Names of the measures, in the order of the columns.
+    """
+    names = ["model", *ITEM_FIELDS, "contaminated"]
+    schema = pa.schema(
+        [*(SAMPLES.field(name) for name in names), *(pa.field(m, pa.float64()) for m in measures)]
+    )
+    rows = [
+        {name: row[name] for name in names} | {name: values.get(name) for name in measures}
+        for row, values in items
+    ]
+    return pa.Table.from_pylist(rows, schema=schema)

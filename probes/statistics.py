@@ -93,6 +93,7 @@ def estimate(
     seed: str,
     confidence: float = CONFIDENCE,
     resamples: int = RESAMPLES,
+    is_ratio: bool = True,
 ) -> Estimate:
     """Returns the estimate of a statistic of the column sums of strata.
 
@@ -105,11 +106,12 @@ def estimate(
 
     Args:
         strata: For each stratum its sums by cluster, of shape [clusters, columns].
-        statistic: Of the sums of each stratum; a ratio of linear functions of them, where a single
-            stratum may have few clusters.
+        statistic: Of the sums of each stratum.
         seed: Names what is estimated: the same name and data give the same interval.
         confidence: Of the two-sided interval.
         resamples: Of the bootstrap.
+        is_ratio: Whether the statistic is a ratio of linear functions of the sums; sign flips hold
+            for such alone, and Student's interval takes their place otherwise.
 
     Raises:
         UsageError: A stratum is empty.
@@ -127,12 +129,13 @@ def estimate(
     found, errors = _with_error(strata, [np.ones((1, size)) for size in sizes], statistic)
     value, error = float(found[0]), float(errors[0])
     if error == 0:
+        value = 0.0 if abs(value) < _ROUNDING else value
         p_value = 1.0 if value == 0 else 2.0 ** (1 - min(sizes))
         return Estimate(value, value, value, p_value, 0.0, 0.0, clusters, "none")
     level = 1 - confidence
     freedom = min(sizes) - 1
     detectable = error * float(stats.t.ppf(1 - level / 2, freedom) + stats.t.ppf(POWER, freedom))
-    if len(strata) == 1 and clusters < FEW_CLUSTERS:
+    if len(strata) == 1 and clusters < FEW_CLUSTERS and is_ratio:
         low, high, p_value = _sign_flips(strata[0], statistic, level)
         return Estimate(value, low, high, p_value, error, detectable, clusters, "sign flips")
     if min(sizes) < FEW_CLUSTERS:
