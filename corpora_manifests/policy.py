@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from raicurate.corpora_manifests.model import Model
+from raicurate.corpora_manifests.pairs import Pairs
 from raicurate.corpora_manifests.vocabulary import (
     Action,
     Hazard,
@@ -198,6 +199,7 @@ class Policy(Model):
         rules: First match wins; the last must match everything.
         context: How context is written.
         personal_data: What is masked.
+        pairs: Requests with refusals and benign twins; off where it is not set.
     """
 
     schema_version: Literal[1] = 1
@@ -209,6 +211,7 @@ class Policy(Model):
     rules: tuple[Rule, ...] = Field(min_length=1)
     context: Context = Context()
     personal_data: PersonalData = PersonalData()
+    pairs: Pairs | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> "Policy":

@@ -44,7 +44,7 @@ def execute(options: argparse.Namespace) -> int:
     tables = (
         "rule", "action_by_hazard", "action_by_language", "unmeasured_language",
         "personal_data", "step_failed", "rejection", "model_context", "model_tokens",
-        "error_type",
+        "pairs", "pairs_left_out", "error_type",
     )  # fmt: skip
     print("\n".join(totals_lines(totals, tables)))
     return 0

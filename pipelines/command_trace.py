@@ -1,6 +1,8 @@
 """`raicurate trace`: say where a document of an output came from and went to."""
 
 import argparse
+from collections.abc import Iterator
+from typing import Any
 
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
@@ -8,7 +10,7 @@ import pyarrow.parquet as pq
 from raicurate.corpora_manifests.errors import ContractError, UsageError
 from raicurate.pipelines import storage
 from raicurate.pipelines.cli import print_json
-from raicurate.pipelines.receipts import LEDGER, RESTRICTED, Part, Receipt
+from raicurate.pipelines.receipts import LEDGER, PAIRS, RESTRICTED, Part, Receipt
 from raicurate.pipelines.snapshots import Snapshot, current_snapshot
 from raicurate.transforms.contextualize import recover_original
 
@@ -58,8 +60,42 @@ def trace(out: str, snapshot: Snapshot, document_id: str) -> list[dict[str, obje
                 continue
             with storage.open_read(storage.join(out, part.path)) as opened:
                 table = pq.read_table(opened, filters=ds.field("id") == document_id)
-            found += [_row(snapshot, receipt, row) for row in table.to_pylist()]
-    return found
+            found += [
+                _row(snapshot, receipt, row) | _pairs_of(out, receipt, document_id)
+                for row in table.to_pylist()
+            ]
+    return found or _traced_pair(out, snapshot, document_id)
+
+
+def _pairs_of(out: str, receipt: Receipt, document_id: str) -> dict[str, object]:
+    """Returns the ids of the pairs that were written beside a document."""
+    ids = [
+        row["id"]
+        for _, row in _pair_rows(out, receipt, ["id", "derived_from"])
+        if document_id in row["derived_from"]
+    ]
+    return {"pairs": ids} if ids else {}
+
+
+def _traced_pair(out: str, snapshot: Snapshot, pair_id: str) -> list[dict[str, object]]:
+    """Returns what there is to say about a text of a pair."""
+    columns = ["id", "kind", "lang", "hazard", "derived_from", "refs"]
+    return [
+        {**row, "corpus": receipt.corpus, "stands in": part.path, "snapshot": snapshot.number}
+        for receipt in snapshot.receipts
+        for part, row in _pair_rows(out, receipt, columns)
+        if row["id"] == pair_id
+    ]
+
+
+def _pair_rows(
+    out: str, receipt: Receipt, columns: list[str]
+) -> Iterator[tuple[Part, dict[str, Any]]]:
+    for part in receipt.parts:
+        if part.layer == PAIRS:
+            with storage.open_read(storage.join(out, part.path)) as opened:
+                for row in pq.read_table(opened, columns=columns).to_pylist():
+                    yield part, row
 
 
 def _row(snapshot: Snapshot, receipt: Receipt, row: dict[str, object]) -> dict[str, object]:
@@ -92,6 +128,10 @@ def _place(receipt: Receipt, row: dict[str, object]) -> str | None:
 def text_lines(out: str, row: dict[str, object]) -> list[str]:
     """Returns the text of a published document: what was there before, then what is there now."""
     place = row["stands in"]
+    if isinstance(place, str) and place.startswith("pairs/"):
+        with storage.open_read(storage.join(out, place)) as opened:
+            table = pq.read_table(opened, filters=ds.field("id") == row["id"], columns=["text"])
+        return ["", *table.column("text").to_pylist()]
     if not isinstance(place, str) or not place.startswith("data/"):
         return ["", "(no published text)"]
     with storage.open_read(storage.join(out, place)) as opened:

@@ -14,10 +14,11 @@ import orjson
 
 from raicurate.corpora_manifests.errors import RaicurateError
 from raicurate.pipelines import storage
-from raicurate.pipelines.curate_unit import Job, UnitCurator
+from raicurate.pipelines.curate_unit import Job
 from raicurate.pipelines.failures import write_failure
 from raicurate.pipelines.keys import RunConfig
 from raicurate.pipelines.plan import load_jobs
+from raicurate.pipelines.stages import Stage, worker
 
 
 class Curate(beam.PTransform):  # type: ignore[misc]
@@ -27,16 +28,18 @@ class Curate(beam.PTransform):  # type: ignore[misc]
     A unit that fails is reported in `_rai/failures/`, and the others go on.
     """
 
-    def __init__(self, config: RunConfig, jobs_path: str) -> None:
+    def __init__(self, config: RunConfig, jobs_path: str, stage: Stage = "curate") -> None:
         """Prepares the graph.
 
         Args:
             config: What the run was asked to do.
             jobs_path: Where `run.prepare` wrote the units that have to be done.
+            stage: What is done to them.
         """
         super().__init__()
         self._config = config
         self._jobs_path = jobs_path
+        self._stage = stage
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
         """Returns the receipts."""
@@ -46,7 +49,7 @@ class Curate(beam.PTransform):  # type: ignore[misc]
             | "ReadPlan" >> beam.FlatMap(read_jobs)
             # Without it, all units of the plan would stay with the worker that read it.
             | "Distribute" >> beam.Reshuffle()
-            | "CurateUnit" >> beam.ParDo(_CurateUnit(self._config))
+            | "CurateUnit" >> beam.ParDo(_CurateUnit(self._config, self._stage))
         )
 
 
@@ -56,14 +59,15 @@ def read_jobs(path: str) -> Iterator[Job]:
 
 
 class _CurateUnit(beam.DoFn):  # type: ignore[misc]
-    def __init__(self, config: RunConfig) -> None:
+    def __init__(self, config: RunConfig, stage: Stage) -> None:
         self._config = config
+        self._stage = stage
 
     def setup(self) -> None:
-        self._curator = UnitCurator(self._config)
+        self._work = worker(self._stage, self._config)
 
     def process(self, job: Job) -> Iterator[bytes]:
         try:
-            yield orjson.dumps(self._curator.curate(job).keys)
+            yield orjson.dumps(self._work(job).keys)
         except (RaicurateError, OSError) as error:
             write_failure(self._config.out, job.unit, error)

@@ -1,7 +1,8 @@
 """The dataset card: makes `load_dataset(OUT, "data")` work, and says what is in the folder."""
 
 from raicurate.corpora_manifests.manifest import Manifest
-from raicurate.pipelines.receipts import DATA, OUTCOMES
+from raicurate.exercise_templates.pairs import PairLibrary
+from raicurate.pipelines.receipts import DATA, OUTCOMES, PAIRS
 from raicurate.pipelines.snapshots import Snapshot
 from raicurate.pipelines.totals import Totals
 
@@ -12,6 +13,8 @@ def dataset_card(manifest: Manifest, totals: Totals, snapshot: Snapshot) -> str:
     lines = ["---", f"pretty_name: {manifest.name}", "configs:"]
     if DATA in layers:
         lines += ["- config_name: data", "  data_files: data/*/*.parquet", "  default: true"]
+    if PAIRS in layers:
+        lines += ["- config_name: pairs", "  data_files: pairs/*/*.parquet"]
     lines += ["- config_name: ledger", "  data_files: ledger/*/*.parquet", "---", ""]
     lines += [f"# {manifest.name} {manifest.version}", ""]
     if manifest.description:
@@ -34,6 +37,14 @@ def dataset_card(manifest: Manifest, totals: Totals, snapshot: Snapshot) -> str:
         "the ledger has a row for each document that was not withdrawn.",
         "",
     ]
+    if PAIRS in layers:
+        licence = PairLibrary.load().licences
+        lines += [
+            "`pairs/` holds no text of a document: requests that are declined, twins that are "
+            f"helped, and lessons, written from templates ({licence}). `derived_from` names the "
+            "document beside which each was written.",
+            "",
+        ]
     return "\n".join(lines)
 
 

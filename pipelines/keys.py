@@ -53,7 +53,9 @@ class Keys:
         identities = [annotator.identity() for annotator in annotators]
         model = configuration_digest(manifest)
         policy = manifest.policy.model_dump(
-            mode="json", exclude={"name", "version", "description", "schema_version"}
+            # Pairs have a key of their own: a changed wish for them decides nothing anew.
+            mode="json",
+            exclude={"name", "version", "description", "schema_version", "pairs"},
         )
         output = manifest.output
         self._common: dict[str, str] = {

@@ -17,12 +17,13 @@ from raicurate.pipelines import storage
 OUTCOMES = (*ACTIONS, "errors", "withdrawn")
 """Where a document can end; in the law of conservation they add up to `documents_in`."""
 
-DATA, RESTRICTED, ANNOTATIONS, ERRORS, LEDGER = (
+DATA, RESTRICTED, ANNOTATIONS, ERRORS, LEDGER, PAIRS = (
     "data",
     "restricted",
     "annotations",
     "errors",
     "ledger",
+    "pairs",
 )
 
 
@@ -31,7 +32,7 @@ class Part:
     """A Parquet file of the output.
 
     Attributes:
-        layer: `data`, `restricted`, `annotations`, `errors` or `ledger`.
+        layer: `data`, `restricted`, `annotations`, `errors`, `ledger` or `pairs`.
         path: Path below the output, or for `restricted` below the restricted tier.
         rows: Number of rows.
         bytes: Size of the file.
@@ -72,7 +73,7 @@ class Receipt:
         files: `[name, start, end, content]` of each input file.
         request: Key of what was asked: input, annotators, policy, templates, blocks and output.
         components: The parts of `request`, to tell why a unit must be done again.
-        keys: The keys `read`, `annotate` and `apply`.
+        keys: The keys `read`, `annotate` and `apply`, and `pairs` where there are any.
         counts: `documents_in` and each outcome.
         text_bytes: UTF-8 bytes of the documents that were read.
         tables: Counts by rule, language, hazard and so on, for the reports.

@@ -1,7 +1,7 @@
 """A run, from manifest to `_SUCCESS`: plan, do what is to be done, prove it adds up, commit."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,14 +13,17 @@ from raicurate.corpora_manifests.errors import ContractError, ManifestError
 from raicurate.corpora_manifests.manifest import Manifest
 from raicurate.pipelines import storage
 from raicurate.pipelines.answer_cache import AnswerWithdrawals
+from raicurate.pipelines.curate_unit import Job
 from raicurate.pipelines.dataset_card import dataset_card
 from raicurate.pipelines.deny_list import DenyList
 from raicurate.pipelines.failures import clear_failures, failure_error, read_failures
 from raicurate.pipelines.keys import RunConfig
+from raicurate.pipelines.pairs import PairStage
 from raicurate.pipelines.plan import Plan, dump_jobs, make_plan
 from raicurate.pipelines.receipts import Receipt, read_receipts
 from raicurate.pipelines.runners import BeamExecutor, Executor
 from raicurate.pipelines.snapshots import Snapshot, arrange, commit_snapshot, numbers
+from raicurate.pipelines.stages import Stage
 from raicurate.pipelines.totals import Totals
 from raicurate.pipelines.withdrawals import erase_withdrawn
 
@@ -92,7 +95,9 @@ def run(
             announce(plan)
         if plan.jobs:
             _execute(config, plan, executor or BeamExecutor())
-        receipts = _all_receipts(config, plan)
+        receipts = _with_pairs(
+            config, plan, _all_receipts(config, plan), executor or BeamExecutor()
+        )
         executed = time.monotonic()
         totals, number = finish(config, receipts, plan.snapshot)
     seconds = {
@@ -141,6 +146,25 @@ def _all_receipts(config: RunConfig, plan: Plan) -> tuple[Receipt, ...]:
             )
         receipts.append(receipt)
     return tuple(receipts)
+
+
+def _with_pairs(
+    config: RunConfig, plan: Plan, receipts: tuple[Receipt, ...], executor: Executor
+) -> tuple[Receipt, ...]:
+    """Returns the receipts with the pairs that the policy wants."""
+
+    def execute(jobs: Sequence[Job], stage: Stage) -> None:
+        storage.delete(storage.join(config.out, "_SUCCESS"))
+        clear_failures(config.out)
+        path = storage.join(config.out, "_rai", "jobs.jsonl")
+        storage.write_bytes(path, dump_jobs(jobs))
+        executor(config, jobs, path, stage)
+        failures = read_failures(config.out)
+        if failures:
+            raise failure_error(failures)
+
+    units = [planned.job.unit for planned in plan.units]
+    return PairStage(config, units, execute).finished(receipts)
 
 
 def finish(

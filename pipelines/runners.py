@@ -17,8 +17,9 @@ from raicurate.pipelines.units import Unit
 SMALL_PLAN_BYTES = 64 << 20
 """Below this much text, starting worker processes costs more than they save."""
 
-Executor = Callable[[RunConfig, Sequence[Job], str, Stage], None]
-"""Does all jobs of a stage. The third argument is the path where they are written as JSON lines."""
+Executor = Callable[..., None]
+"""Does all jobs: called with the configuration, the jobs, the path where they are written as JSON
+lines, and the stage, where that is another than `curate`."""
 
 
 def in_process(

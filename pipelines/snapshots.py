@@ -18,6 +18,7 @@ from raicurate.pipelines.receipts import (
     DATA,
     ERRORS,
     LEDGER,
+    PAIRS,
     RESTRICTED,
     Part,
     Receipt,
@@ -146,7 +147,7 @@ def arrange(out: str, restricted: str | None, parts: Iterable[Part]) -> None:
         root = restricted if in_restricted and restricted else out
         if storage.file_size(storage.join(root, path)) is None:
             storage.move(superseded_path(root, part), storage.join(root, path))
-    for layer in (DATA, ANNOTATIONS, ERRORS, LEDGER):
+    for layer in (DATA, ANNOTATIONS, ERRORS, LEDGER, PAIRS):
         for file in storage.list_files(storage.join(out, layer), ("**/*.parquet",)):
             path = f"{layer}/{file.name}"
             if (False, path) not in wanted:

@@ -16,6 +16,8 @@ _TABLES = {
     "rejection": "Context not accepted, by reason",
     "model_context": "Context from the language model",
     "model_tokens": "Tokens behind it",
+    "pairs": "Pairs by language and hazard",
+    "pairs_left_out": "Pairs not written",
     "error_type": "Errors by type",
 }
 
@@ -31,7 +33,8 @@ def plan_lines(plan: Plan) -> list[str]:
 
 
 def totals_lines(
-    totals: Totals, tables: Iterable[str] = ("rule", "rejection", "model_context", "error_type")
+    totals: Totals,
+    tables: Iterable[str] = ("rule", "rejection", "model_context", "pairs", "error_type"),
 ) -> list[str]:
     """Returns where the documents ended, with some of the tables and all damage."""
     header = ("corpus", "in", *OUTCOMES)

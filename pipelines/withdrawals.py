@@ -59,7 +59,7 @@ def erase_withdrawn(out: str, restricted: str | None, current: Snapshot) -> Eras
         snapshot=current.number,
         files=sorted({place for r in stale.values() for place in held.struck(r)}),
         entries=sorted({entry for r in stale.values() for entry in held.new_entries(r)}),
-        parts=_delete_parts(out, restricted, stale.values(), current),
+        parts=_delete_parts(out, restricted, _versions(stale, earlier), current),
         snapshots=[_rewrite(out, s, stale) for s in earlier if _touches(s, stale)],
     )
     for unit, request in stale:
@@ -96,6 +96,12 @@ class _Held:
         for file in receipt.files:
             met |= self._withdrawn.get((receipt.corpus, file[0]), frozenset())
         return met - frozenset(receipt.withdrawn)
+
+
+def _versions(stale: dict[tuple[str, str], Receipt], earlier: Iterable[Snapshot]) -> list[Receipt]:
+    """Returns the stale receipts as they stand in any snapshot: their pairs may have changed."""
+    found = [r for snapshot in earlier for r in snapshot.receipts if (r.unit, r.request) in stale]
+    return [*stale.values(), *found]
 
 
 def _delete_parts(

@@ -197,6 +197,123 @@ LEDGER = pa.schema(
 """One row for each input document. `tier` is `data`, `restricted`, `errors` or null (dropped);
 `part` counts the parts of the unit in that tier."""
 
+TURN = pa.struct(
+    [
+        _required("role", pa.string()),
+        _required("start", pa.int32()),
+        _required("end", pa.int32()),
+    ]
+)
+"""A stretch of the text of a pair that `user` or `assistant` says."""
+
+PAIRS = pa.schema(
+    [
+        _required("id", pa.string()),
+        _required("text", pa.string()),
+        _required("source", pa.string()),
+        pa.field("added", pa.string()),
+        pa.field("created", pa.string()),
+        _required("lang", pa.string()),
+        _required("metadata", pa.string()),
+        _required("kind", pa.string()),
+        _required("pair", pa.string()),
+        _required("hazard", pa.string()),
+        _required("turns", pa.list_(TURN)),
+        _required("refs", pa.list_(pa.string())),
+        _required("text_sha256", pa.string()),
+        _required("corpus", pa.string()),
+        _required("license", pa.string()),
+        _required("derived_from", pa.list_(pa.string())),
+    ]
+)
+"""What is published under `pairs/`. `kind` is `refusal`, `twin` (a request that looks alike and is
+helped) or `lesson`; the rows of one source share `pair`, and `derived_from` names the source."""
+
+SUPPORT = pa.struct([_required("start", pa.int32()), _required("end", pa.int32())])
+
+EXERCISES = pa.schema(
+    [
+        _required("id", pa.string()),
+        _required("text", pa.string()),
+        _required("shape", pa.string()),
+        _required("family", pa.string()),
+        _required("template", pa.string()),
+        _required("language", pa.string()),
+        _required("document", pa.string()),
+        _required("clause_ids", pa.list_(pa.string())),
+        _required("question", pa.string()),
+        _required("choices", pa.list_(pa.string())),
+        _required("answer", pa.string()),
+        pa.field("verdict", pa.string()),
+        _required("rationale", pa.string()),
+        pa.field("situation", pa.string()),
+        _required("support", pa.list_(SUPPORT)),
+        _required("dimensions", pa.list_(pa.string())),
+        _required("hazards", pa.list_(pa.string())),
+        _required("policy_version", pa.string()),
+        _required("tokens", pa.int32()),
+        _required("source", pa.string()),
+        pa.field("added", pa.string()),
+        _required("text_sha256", pa.string()),
+        _required("corpus", pa.string()),
+        _required("license", pa.string()),
+        _required("derived_from", pa.list_(pa.string())),
+    ]
+)
+"""What is published under `exercises/`: one exercise a row. `text` is the exercise as a model reads
+it, in one of several shapes; `support` are the stretches of the document that prove the answer, and
+`policy_version` is the beginning of the digest of the document's text, to which they belong;
+`situation` is the case alone; `tokens` is the length of `text`."""
+
+CLAUSE_PART = pa.struct(
+    [
+        _required("start", pa.int32()),
+        _required("end", pa.int32()),
+        _required("text", pa.string()),
+    ]
+)
+"""A part of a clause: where it stands in the document, and its words without markup."""
+
+CLAUSE_PARTS = (
+    "span",
+    "lead",
+    "actor",
+    "modal",
+    "negation",
+    "action",
+    "object",
+    "condition",
+    "exception",
+    "quantity",
+    "rationale",
+)
+"""The parts of a clause, as `clause.Clause` names them."""
+
+CLAUSES = pa.schema(
+    [
+        _required("id", pa.string()),
+        _required("document", pa.string()),
+        _required("family", pa.string()),
+        _required("arm", pa.string()),
+        _required("corpus", pa.string()),
+        _required("license", pa.string()),
+        _required("language", pa.string()),
+        _required("section", pa.list_(pa.string())),
+        _required("text_sha256", pa.string()),
+        _required("modality", pa.string()),
+        _required("negated", pa.bool_()),
+        _required("restricted", pa.bool_()),
+        *(pa.field(name, CLAUSE_PART) for name in CLAUSE_PARTS),
+        _required("dimensions", pa.list_(pa.string())),
+        _required("hazards", pa.list_(pa.string())),
+    ]
+)
+"""One row for each clause of the policies, by arm: `taught`, `read_only` or `unseen`.
+
+Documents of the arm `unseen` stand nowhere else in the output, so probes find their words here. Of
+a clause that is taught all parts are null: its words stand in the data.
+"""
+
 
 def empty_batch(schema: pa.Schema) -> pa.RecordBatch:
     """Returns a batch of `schema` without rows."""
