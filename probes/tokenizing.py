@@ -1,5 +1,6 @@
 """Texts to token sequences: one start-of-text token exactly, boundaries, and where tokens begin."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,21 +24,56 @@ class TokenizedDocument:
     starts: Integers
 
 
-class Tokenizer:
+class RequestTokenizer(ABC):
+    """Makes sequences of requests, by whatever tokenizes a text.
+
+    Attributes:
+        prefix: Id of the token that begins every sequence.
+        name: Of the model, in errors.
+    """
+
+    prefix: int
+    name: str
+
+    @abstractmethod
+    def ids(self, texts: Sequence[str]) -> list[Integers]:
+        """Returns the tokens of each text, without special ones."""
+
+    def sequences(self, requests: Sequence[Request]) -> list[TokenSequence]:
+        """Returns the tokens of context and continuation together, and where the latter begins.
+
+        Raises:
+            UsageError: The tokenizer makes no token of a continuation.
+        """
+        contexts = list(dict.fromkeys(request.context for request in requests))
+        alone = dict(zip(contexts, self.ids(contexts), strict=True))
+        joint = self.ids([request.context + request.continuation for request in requests])
+        found = []
+        for number, (request, tokens) in enumerate(zip(requests, joint, strict=True)):
+            scored = common_prefix(alone[request.context], tokens)
+            if scored == len(tokens):
+                raise UsageError(
+                    f"request {number}: the tokenizer of {self.name} makes no token of the "
+                    "continuation, so nothing can be scored; give it a visible character"
+                )
+            found.append(TokenSequence(np.concatenate([[self.prefix], tokens]), 1 + scored))
+        return found
+
+
+class Tokenizer(RequestTokenizer):
     """A tokenizer of Hugging Face; needs no torch.
 
     It is never asked to add special tokens: whether it does so by itself differs from model to
-    model, and two start-of-text tokens, or none, change every number that follows.
+    model, and two start-of-text tokens, or none, change every number that follows. Its prefix is
+    the token of the start of text, else of its end, as lm-evaluation-harness chooses.
 
     Attributes:
-        prefix: Id of the token that begins every sequence: that of the start of text, else of its
-            end, as lm-evaluation-harness chooses.
         end: Id of the token that ends a text, where there is one.
     """
 
     def __init__(self, tokenizer: Any, name: str) -> None:
         self._tokenizer = tokenizer
-        self._name = name
+        self.name = name
         prefix = tokenizer.bos_token_id
         if prefix is None:
             prefix = tokenizer.eos_token_id
@@ -62,26 +98,6 @@ class Tokenizer:
 
         return cls(AutoTokenizer.from_pretrained(folder), str(folder))
 
-    def sequences(self, requests: Sequence[Request]) -> list[TokenSequence]:
-        """Returns the tokens of context and continuation together, and where the latter begins.
-
-        Raises:
-            UsageError: The tokenizer makes no token of a continuation.
-        """
-        contexts = list(dict.fromkeys(request.context for request in requests))
-        alone = dict(zip(contexts, self._ids(contexts), strict=True))
-        joint = self._ids([request.context + request.continuation for request in requests])
-        found = []
-        for number, (request, tokens) in enumerate(zip(requests, joint, strict=True)):
-            scored = common_prefix(alone[request.context], tokens)
-            if scored == len(tokens):
-                raise UsageError(
-                    f"request {number}: the tokenizer of {self._name} makes no token of the "
-                    "continuation, so nothing can be scored; give it a visible character"
-                )
-            found.append(TokenSequence(np.concatenate([[self.prefix], tokens]), 1 + scored))
-        return found
-
     def documents(self, texts: Sequence[str]) -> list[TokenizedDocument]:
         """Returns the tokens of each document."""
         if not texts:
@@ -101,7 +117,8 @@ class Tokenizer:
         text: str = self._tokenizer.decode(tokens, skip_special_tokens=True)
         return text
 
-    def _ids(self, texts: Sequence[str]) -> list[Integers]:
+    def ids(self, texts: Sequence[str]) -> list[Integers]:
+        """Returns the tokens of each text, without special ones."""
         if not texts:
             return []
         encoded = self._tokenizer(list(texts), add_special_tokens=False, verbose=False)
