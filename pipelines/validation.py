@@ -66,7 +66,7 @@ _KINDS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "terms": ("lexicon", _lexicon),
     "family": ("exercise family", _exercise_words),
     "verdict_choices": ("words of exercises", _exercise_words),
-    "items": ("suite", _suite),
+    **dict.fromkeys(("items", "documents", "key_terms", "outside", "include"), ("suite", _suite)),
 }
 """What a YAML file is, by a key that only this kind has."""
 
