@@ -115,9 +115,9 @@ class WordVectors:
         """
         if not len(lines):
             return [], np.zeros(0, dtype=np.float32), np.zeros((0, 2), dtype=np.int64)
-        split = pc.ascii_split_whitespace(
-            pc.binary_join_element_wise(lines.cast(pa.string()), END, " ")
-        )
+        # Without the space at the start, which would be followed by a word of no letters.
+        lines = pc.binary_join_element_wise(lines.cast(pa.string()), END, " ")
+        split = pc.ascii_split_whitespace(pc.ascii_ltrim_whitespace(lines))
         offsets = split.offsets.to_numpy().astype(np.int64)
         starts, words = offsets[:-1] - offsets[0], np.diff(offsets)
         ids = pc.index_in(split.flatten(), value_set=self.words)
