@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3.12 python3.11 python3; do \
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint lock clean
+.PHONY: run test test-all lint lock clean
 
 run: $(VENV)/.ready
 	$(BIN)/raicurate run corpora_manifests/quickstart.yaml --out out/quickstart
@@ -14,14 +14,24 @@ run: $(VENV)/.ready
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest
 
+# The tests above need no torch. This sets up the extra `probes` and runs those that do as well.
+test-all: test $(VENV)/.ready-probes
+	$(BIN)/python -m pytest -m torch
+
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	.ci/typecheck $(BIN)/mypy
 
+# The packages of CUDA are left out: the build of torch that is installed says which ones it needs.
 lock:
 	uv pip compile pyproject.toml --group dev --extra datatrove --extra llm --universal --python-version 3.11 \
 		--no-header --no-annotate --no-emit-index-url -o requirements.lock
+	uv pip compile pyproject.toml --group dev --group harness --extra datatrove --extra llm --extra probes \
+		--constraint requirements.lock --universal --python-version 3.11 \
+		--no-header --no-annotate --no-emit-index-url \
+		| grep -v -E '^(cuda-|nvidia-|triton==)' | sed 's/^torch==\([0-9.]*\).*/torch==\1/' | uniq \
+		> requirements-probes.lock
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info out
@@ -31,4 +41,8 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+$(VENV)/.ready-probes: requirements-probes.lock $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet -r requirements-probes.lock
 	touch $@

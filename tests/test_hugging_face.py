@@ -13,6 +13,8 @@ from raicurate.probes.backend import Backend, Request, open_backend
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
+pytestmark = pytest.mark.torch
+
 KINDS = ["gpt2", "llama", "gemma2", "cohere", "bloom"]
 
 REQUESTS = [

@@ -70,3 +70,22 @@ def test_locked_versions_cover_the_dependencies() -> None:
         name = requirement.partition(">=")[0].strip().lower()
         assert name in locked
     assert "fasttext" not in locked, "the module `fasttext` must have one owner only"
+
+
+def test_modules_that_need_torch_run_in_test_all() -> None:
+    """`make test` skips them, so each must carry the mark that `make test-all` selects."""
+    for path in Path(__file__).parent.glob("test_*.py"):
+        text = path.read_text(encoding="utf-8")
+        if path.name != Path(__file__).name and 'importorskip("torch")' in text:
+            assert "pytest.mark.torch" in text, path.name
+
+
+def test_probes_lock_holds_the_other_one() -> None:
+    """What `make test-all` adds leaves the versions of `make test` as they are."""
+    base, probes = (
+        {line.strip() for line in (ROOT / name).open()}
+        for name in ("requirements.lock", "requirements-probes.lock")
+    )
+    changed = {line for line in base - probes if not line.startswith("colorama==")}
+    assert not changed
+    assert not [line for line in probes if line.startswith(("nvidia-", "cuda-", "triton"))]
