@@ -1,6 +1,5 @@
 """The blocks that a manifest names, made once for each process."""
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,13 +7,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raicurate.corpora_manifests.digests import digest
 from raicurate.corpora_manifests.manifest import Manifest
 from raicurate.corpora_manifests.policy import Policy
 from raicurate.exercise_templates.context import ContextLibrary
 from raicurate.pipelines.model_context import Contextualizer, configuration_digest
 from raicurate.transforms import registry
 from raicurate.transforms.annotate import annotate
+from raicurate.transforms.context_checks import checks_of, set_up
 from raicurate.transforms.contextualize import contextualize
 from raicurate.transforms.datatrove_steps import DatatroveSteps
 from raicurate.transforms.registry import Annotator
@@ -33,15 +32,17 @@ class Reachable:
 
     def add(self, labels: pa.RecordBatch, decisions: pa.RecordBatch) -> None:
         """Adds a batch of annotations and what was decided on them."""
-        with_context = pc.not_equal(decisions.column("context_kind"), "none")
-        if not pc.any(with_context).as_py():
-            return
-        langs = labels.column("lang").filter(with_context).to_pylist()
-        kinds = decisions.column("context_kind").filter(with_context).to_pylist()
-        hazards = decisions.column("active_hazards").filter(with_context)
-        for lang, kind, found in zip(langs, kinds, hazards, strict=True):
-            for hazard in found:
-                self._seen.add((lang, hazard["hazard"].as_py(), kind))
+        hazards = decisions.column("active_hazards")
+        rows = pc.list_parent_indices(hazards)
+        table = pa.table(
+            {
+                "lang": labels.column("lang").take(rows),
+                "hazard": hazards.flatten().field("hazard"),
+                "kind": decisions.column("context_kind").take(rows),
+            }
+        )
+        found = table.filter(pc.not_equal(table["kind"], "none")).group_by(table.column_names)
+        self._seen |= {tuple(row.values()) for row in found.aggregate([]).to_pylist()}
 
     def digests(self) -> list[str]:
         """Returns the digests of all that could be written, in sorted order."""
@@ -97,14 +98,14 @@ class Blocks:
             steps,
             ContextLibrary.load([Path(folder) for folder in manifest.templates]),
             _signature(annotators),
-            _checks(named),
+            checks_of(named),
             configuration_digest(manifest),
         )
 
     def annotate(self, documents: pa.RecordBatch) -> pa.RecordBatch:
         """Returns the annotations of a batch; loads the models when it is called first."""
         for annotator in self.annotators:
-            _set_up(annotator)
+            set_up(annotator)
         return annotate(documents, self.annotators)
 
     def reachable_templates(self) -> Reachable:
@@ -149,12 +150,6 @@ class Blocks:
         return self.steps.reformat(applied, labels.column("steps"))
 
 
-@functools.cache
-def _set_up(annotator: Annotator) -> None:
-    """Loads the models of an annotator, once, and only where something is annotated at all."""
-    annotator.setup()
-
-
 def _signature(annotators: Sequence[Annotator]) -> pa.Scalar:
     identities = [annotator.identity() for annotator in annotators]
     return pa.scalar(
@@ -164,44 +159,3 @@ def _signature(annotators: Sequence[Annotator]) -> pa.Scalar:
         ],
         pa.list_(ANNOTATOR),
     )
-
-
-INTENT_THRESHOLD = 0.5
-"""Score from which added text counts as harmful itself. Fixed, so that a moved threshold of the
-policy changes no text."""
-
-
-def _checks(annotators: Sequence[Annotator]) -> Checks:
-    by_name = {annotator.name: annotator for annotator in annotators}
-    language, harm = by_name.get("language"), by_name.get("harm")
-    return Checks(
-        language_of=None if language is None else functools.partial(_languages, language),
-        labelled_intent=None if harm is None else functools.partial(_intents, harm),
-    )
-
-
-def _languages(annotator: Annotator, texts: Sequence[str]) -> list[str | None]:
-    langs: list[str | None] = _column(annotator, "lang", _texts(texts)).to_pylist()
-    return langs
-
-
-def _intents(annotator: Annotator, texts: Sequence[str], langs: Sequence[str]) -> list[bool]:
-    batch = _texts(texts).append_column("lang", pa.array(langs, pa.string()))
-    hazards = _column(annotator, "hazards", batch).to_pylist()
-    return [
-        any(
-            entry["stance"] == "intent" and entry["score"] >= INTENT_THRESHOLD
-            for entry in found or ()
-        )
-        for found in hazards
-    ]
-
-
-def _texts(texts: Sequence[str]) -> pa.RecordBatch:
-    ids = [digest(text) for text in texts]
-    return pa.RecordBatch.from_pydict({"id": ids, "text": pa.array(texts, pa.string())})
-
-
-def _column(annotator: Annotator, name: str, batch: pa.RecordBatch) -> pa.Array:
-    _set_up(annotator)
-    return annotator.annotate(batch)[annotator.columns.index(name)]

@@ -284,7 +284,7 @@ def test_a_kept_document_without_a_template_stays_kept_without_a_note():
 
 
 def refusing(times):
-    """Checks that refuse the first attempts at one document: its paragraphs, then its whole."""
+    """Checks that refuse the first attempts at one document: its wordings, then the whole."""
     calls = []
 
     def labelled_intent(texts, _):

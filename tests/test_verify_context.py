@@ -1,6 +1,7 @@
 import pytest
 
 from raicurate.corpora_manifests.policy import Context
+from raicurate.transforms.piece_verdicts import piece_digest
 from raicurate.transforms.verify_context import Checks, Written, rejections
 
 ADDED = "A word on this. It harms people, and there are better ways to say it."
@@ -173,16 +174,62 @@ def test_added_text_must_not_be_harmful_itself():
     documents = [written(added="Good.\n\nAlso good."), written(added="Good.\n\nThis is bad.")]
     assert rejections(documents, LIMITS, checks) == [None, "labelled_intent"]
     assert rejections(documents, LIMITS, checks) == [None, "labelled_intent"]
-    whole = "Good.\n\nThis is bad."
-    assert [text for text, _ in asked] == ["Good.", "Also good.", "This is bad.", whole]
-    assert {lang for _, lang in asked} == {"en"}
+    assert asked == [("Good.\n\nAlso good.", "en"), ("Good.\n\nThis is bad.", "en")]
 
 
-def test_a_paragraph_that_looks_harmful_alone_is_judged_with_the_rest():
-    """Where the whole added text is not labelled, one suspicious paragraph is no reason."""
-    checks = Checks(labelled_intent=lambda texts, _: [text == "Odd." for text in texts])
-    assert reason(written(added="Good.\n\nOdd."), checks=checks) is None
-    assert reason(written(added="Odd."), checks=checks) == "labelled_intent"
+def of_pieces(*pieces, lang="en"):
+    return written(added="\n\n".join(pieces), pieces=pieces, lang=lang)
+
+
+def test_wordings_that_recur_are_asked_about_once():
+    """Another document of the same wordings asks nothing; only what is objected to asks more."""
+    asked = []
+
+    def labelled_intent(texts, _):
+        asked.append(list(texts))
+        return [text == "Odd." for text in texts]
+
+    checks = Checks(labelled_intent=labelled_intent)
+    assert reason(of_pieces("Good.", "Fine."), checks=checks) is None
+    assert reason(of_pieces("Fine.", "Good."), checks=checks) is None
+    assert asked == [["Good.", "Fine."]]
+    assert reason(of_pieces("Good.", "Odd."), checks=checks) is None
+    assert reason(of_pieces("Odd."), checks=checks) == "labelled_intent"
+    assert asked[1:] == [["Odd."], ["Good.\n\nOdd."], ["Odd."]]
+
+
+def test_a_wording_in_another_language_is_seen_in_its_paragraph():
+    """What is wrong alone is judged as part of its paragraph."""
+
+    def language_of(texts):
+        return ["de" if text.count("nicht") > text.count("not") else "en" for text in texts]
+
+    checks = Checks(language_of=language_of)
+    other = LONG.replace("not", "nicht").replace("without", "nicht ohne")
+    assert reason(of_pieces(LONG, LONG + "!"), checks=checks) is None
+    assert reason(of_pieces(LONG, other), checks=checks) == "wrong_language"
+
+
+def test_short_wordings_alone_do_not_prove_a_language():
+    """Where little of a text can be told by its wordings, its paragraphs are asked about."""
+    checks = Checks(language_of=lambda texts: ["de"] * len(texts))
+    short = ("Some words in a row here, ", "and some other words in a row here, ", "and still some")
+    document = written(added="".join(short) + " others.", pieces=short)
+    assert len(document.added) >= 80
+    assert reason(document, checks=checks) == "wrong_language"
+
+
+def test_cleared_wordings_are_not_asked_about():
+    """Stored verdicts stand for the answer, in their language only."""
+
+    def never(*_):
+        raise AssertionError
+
+    cleared = frozenset({piece_digest("en", LONG)})
+    checks = Checks(never, never, told=cleared, harmless=cleared)
+    assert reason(of_pieces(LONG), checks=checks) is None
+    with pytest.raises(AssertionError):
+        reason(of_pieces(LONG, lang="de"), checks=checks)
 
 
 def test_each_document_is_judged_for_itself():

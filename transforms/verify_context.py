@@ -10,9 +10,9 @@ The checks know nothing of templates, so they hold for context from any source. 
     labelled_intent    the harm model labels the added text itself as harmful in intent
 """
 
+import itertools
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,14 +20,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raicurate.corpora_manifests.policy import Context
-
-VERSION = "1"
-"""Raised when a check accepts or rejects other texts than before."""
+from raicurate.transforms.piece_verdicts import PieceVerdicts
 
 LanguageOf = Callable[[Sequence[str]], Sequence[str | None]]
 LabelledIntent = Callable[[Sequence[str], Sequence[str]], Sequence[bool]]
 
-VERSION = "1"
+VERSION = "2"
 """Part of the keys of units: raised when a check would answer otherwise."""
 
 NGRAM_WORDS = 8
@@ -42,6 +40,8 @@ UNSPACED_LANGUAGES = frozenset({"ja", "zh", "th", "lo", "km", "my"})
 _MIN_CHARS_FOR_LANGUAGE = 80
 _MIN_CHARS_FOR_LANGUAGE_UNSPACED = 30
 _CACHE_SIZE = 200_000
+_ADDED_KINDS = frozenset({"context", "tag"})
+"""Kinds of spans that stand beside the original and in place of nothing."""
 
 _WORD = re.compile(r"\w+")
 # The same for ASCII, at a fraction of the cost: what is no letter, digit or underscore is a space.
@@ -56,28 +56,48 @@ _NOT_FLUENT = (
 )
 
 
-@dataclass(frozen=True)
 class Checks:
     """The models that acceptance asks, given by the caller.
 
-    Both are asked about paragraphs, never twice about the same one: assembled contexts are mostly
-    new, while their paragraphs recur. `labelled_intent` is asked again about a whole added text
-    where it labels one of its paragraphs.
+    They are asked about the wordings that a context is made of, about each once. Only where one of
+    them objects to a wording is it asked about the document: the language of its paragraphs, or
+    whether all that was added together is harmful.
 
-    Attributes:
+    Args:
         language_of: Returns the language (ISO 639-1) of each text; None for one it cannot tell.
         labelled_intent: Returns for each text, with its language, whether the harm model would
             label it as harmful in intent.
+        told: Digests (`piece_digest`) of wordings known to be in their language.
+        harmless: Digests of wordings known not to be labelled.
     """
 
-    language_of: LanguageOf | None = None
-    labelled_intent: LabelledIntent | None = None
-    _languages: dict[str, str | None] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
-    _intents: dict[tuple[str, str], bool] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
+    def __init__(
+        self,
+        language_of: LanguageOf | None = None,
+        labelled_intent: LabelledIntent | None = None,
+        told: Container[bytes] = frozenset(),
+        harmless: Container[bytes] = frozenset(),
+    ) -> None:
+        self.language_of = language_of
+        self.labelled_intent = labelled_intent
+        self._told = PieceVerdicts(self.in_other_language, told)
+        self._harmless = PieceVerdicts(self.labelled_alone, harmless)
+        self._languages: dict[str, str | None] = {}
+        self._intents: dict[tuple[str, str], bool] = {}
+
+    def in_other_language(self, pieces: Sequence[str], lang: str) -> list[bool]:
+        """Returns for each wording whether it is in another language, as far as can be told."""
+        if self.language_of is None:
+            return [False] * len(pieces)
+        telling = [piece for piece in pieces if _is_telling(piece, lang)]
+        found = dict(zip(telling, self.language_of(telling), strict=True)) if telling else {}
+        return [found.get(piece, lang) != lang for piece in pieces]
+
+    def labelled_alone(self, pieces: Sequence[str], lang: str) -> list[bool]:
+        """Returns for each wording whether it would be labelled if it stood alone."""
+        if self.labelled_intent is None or not pieces:
+            return [False] * len(pieces)
+        return list(self.labelled_intent(pieces, [lang] * len(pieces)))
 
 
 class Written(NamedTuple):
@@ -92,6 +112,7 @@ class Written(NamedTuple):
         added: All text that was added by us: the context and the notes in place of passages.
         lang: The language that `added` should be in.
         passages: The flagged passages of the original.
+        pieces: The wordings that `added` is made of, where it is made of some that recur.
     """
 
     original: str
@@ -101,6 +122,7 @@ class Written(NamedTuple):
     added: str
     lang: str
     passages: Sequence[str]
+    pieces: Sequence[str] = ()
 
 
 def rejections(written: Sequence[Written], limits: Context, checks: Checks) -> list[str | None]:
@@ -116,18 +138,27 @@ def rejections(written: Sequence[Written], limits: Context, checks: Checks) -> l
     reasons: list[str | None] = [None] * len(written)
     added = pa.array([document.added for document in written], pa.large_string())
 
-    def reject(failed: Sequence[bool] | np.ndarray, reason: str) -> None:
-        for index in np.flatnonzero(failed):
-            reasons[index] = reasons[index] or reason
+    def reject(rows: Iterable[int], reason: str) -> None:
+        for row in rows:
+            reasons[row] = reasons[row] or reason
 
-    reject([not _original_is_intact(document) for document in written], "original_changed")
-    reject(_too_long(written, added, limits), "length_ratio")
-    reject(_not_fluent(added), "not_fluent")
-    reject([_repeats_passage(document) for document in written], "repeats_passage")
+    everything = range(len(written))
+    intact = [_original_is_intact(document) for document in written]
+    reject(itertools.filterfalse(intact.__getitem__, everything), "original_changed")
+    reject(np.flatnonzero(_too_long(written, added, limits)), "length_ratio")
+    reject(np.flatnonzero(_not_fluent(added)), "not_fluent")
+    repeats = [_repeats_passage(document) for document in written]
+    reject(itertools.compress(everything, repeats), "repeats_passage")
     if checks.language_of is not None:
-        reject(_wrong_language(written, checks, checks.language_of), "wrong_language")
+        doubtful = _not_clear(written, checks._told)
+        doubtful += [row for row in everything if not _mostly_telling(written[row])]
+        wrong = _wrong_language([written[row] for row in doubtful], checks, checks.language_of)
+        reject(itertools.compress(doubtful, wrong), "wrong_language")
     if checks.labelled_intent is not None:
-        reject(_labelled_intent(written, checks, checks.labelled_intent), "labelled_intent")
+        doubtful = _not_clear(written, checks._harmless)
+        asked = [written[row] for row in doubtful]
+        labelled = _labelled_intent(asked, checks, checks.labelled_intent)
+        reject(itertools.compress(doubtful, labelled), "labelled_intent")
     return reasons
 
 
@@ -142,7 +173,7 @@ def _original_is_intact(document: Written) -> bool:
         at = end
         if kind == "original":
             pieces.append(document.text[start:end])
-        elif kind != "context":
+        elif kind not in _ADDED_KINDS:
             replaced += 1
     if at != len(document.text) or replaced != len(document.removed):
         return False
@@ -217,6 +248,29 @@ def _paragraphs(text: str) -> list[str]:
     return [paragraph for paragraph in text.split("\n\n") if paragraph.strip()]
 
 
+def _not_clear(written: Sequence[Written], verdicts: PieceVerdicts) -> list[int]:
+    """Returns the documents to whose wordings a model may object, or that are made of none."""
+    by_language: dict[str, list[Sequence[str]]] = {}
+    for document in written:
+        by_language.setdefault(document.lang, []).append(document.pieces)
+    for lang, pieces in by_language.items():
+        verdicts.learn(lang, pieces)
+    return [
+        row
+        for row, document in enumerate(written)
+        if not document.pieces or not verdicts.clear(document.lang, document.pieces)
+    ]
+
+
+def _mostly_telling(document: Written) -> bool:
+    """Whether half of a text and more are wordings that are long enough to tell its language."""
+    if not document.pieces:
+        return True
+    least = _least_telling(document.lang)
+    telling = sum([len(piece) for piece in document.pieces if len(piece) >= least])
+    return 2 * telling >= len(document.added)
+
+
 def _wrong_language(
     written: Sequence[Written], checks: Checks, language_of: LanguageOf
 ) -> list[bool]:
@@ -224,7 +278,11 @@ def _wrong_language(
     if len(known) > _CACHE_SIZE:
         known.clear()
     asked = [
-        [paragraph for paragraph in _paragraphs(document.added) if _is_telling(paragraph, document)]
+        [
+            paragraph
+            for paragraph in _paragraphs(document.added)
+            if _is_telling(paragraph, document.lang)
+        ]
         for document in written
     ]
     new = list(dict.fromkeys(p for paragraphs in asked for p in paragraphs if p not in known))
@@ -236,42 +294,32 @@ def _wrong_language(
     ]
 
 
-def _is_telling(paragraph: str, document: Written) -> bool:
-    """Whether a paragraph is long enough for its language to be told."""
-    if document.lang in UNSPACED_LANGUAGES:
-        return len(paragraph) >= _MIN_CHARS_FOR_LANGUAGE_UNSPACED
-    return len(paragraph) >= _MIN_CHARS_FOR_LANGUAGE
+def _is_telling(text: str, lang: str) -> bool:
+    """Whether a text is long enough for its language to be told."""
+    return len(text) >= _least_telling(lang)
+
+
+def _least_telling(lang: str) -> int:
+    if lang in UNSPACED_LANGUAGES:
+        return _MIN_CHARS_FOR_LANGUAGE_UNSPACED
+    return _MIN_CHARS_FOR_LANGUAGE
 
 
 def _labelled_intent(
     written: Sequence[Written], checks: Checks, labelled_intent: LabelledIntent
 ) -> list[bool]:
-    """Whether the harm model labels the added text.
+    """Whether the harm model labels what was added, taken as a whole.
 
-    A model made for passages errs on single sentences, so where a paragraph alone is labelled, the
-    answer about the added text as a whole counts.
+    A model made for passages errs on single sentences, so a single one that it labels decides
+    nothing. Where it labels none, the whole is not asked about: the models are linear in the mean
+    of their word vectors, so the whole lies between its sentences.
     """
     known = checks._intents
     if len(known) > _CACHE_SIZE:
         known.clear()
-    asked = [
-        [(paragraph, document.lang) for paragraph in _paragraphs(document.added)]
-        for document in written
-    ]
-    _ask_intent(known, (key for keys in asked for key in keys), labelled_intent)
-    suspect = [any(known[key] for key in keys) for keys in asked]
     wholes = [(document.added, document.lang) for document in written]
-    doubtful = (whole for whole, is_suspect in zip(wholes, suspect, strict=True) if is_suspect)
-    _ask_intent(known, doubtful, labelled_intent)
-    return [is_suspect and known[whole] for whole, is_suspect in zip(wholes, suspect, strict=True)]
-
-
-def _ask_intent(
-    known: dict[tuple[str, str], bool],
-    keys: Iterable[tuple[str, str]],
-    labelled_intent: LabelledIntent,
-) -> None:
-    new = [key for key in dict.fromkeys(keys) if key not in known]
+    new = [key for key in dict.fromkeys(wholes) if key not in known]
     if new:
         answers = labelled_intent([text for text, _ in new], [lang for _, lang in new])
         known.update(zip(new, answers, strict=True))
+    return [known[whole] for whole in wholes]
