@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from raicurate.corpora_manifests.errors import ManifestError
 from raicurate.transforms.annotate_language import (
+    _MEMORY,
     SHIPPED,
     UNDETERMINED,
     BroadModel,
@@ -189,6 +190,29 @@ def test_broad_model_answers_as_py3langid_does(texts: list[str]) -> None:
         else:
             assert by_code[code] == pytest.approx(best, abs=1e-3)
             assert score == pytest.approx(best, abs=1e-3)
+
+
+def test_the_automaton_remembers_no_more_than_is_said() -> None:
+    """Every state is reached within as many bytes as a stretch is preceded by."""
+    model = BroadModel.load()
+    reached = np.zeros(len(model._rows), dtype=bool)
+    states = np.array([0])
+    for _ in range(_MEMORY + 1):
+        reached[states] = True
+        states = np.unique(model._next[np.add.outer(model._rows[states], np.arange(256))])
+        states = states[~reached[states]]
+    assert not len(states)
+
+
+def test_long_texts_are_answered_as_py3langid_does() -> None:
+    """Texts of many stretches, alone or among others, give py3langid's features."""
+    texts = [f"{text} " * repeat for text in OUTSIDE.values() for repeat in (1, 5)]
+    identifier = bundled_identifier()
+    codes, scores = BroadModel.load().best(texts)
+    for text, code, score in zip(texts, codes, scores, strict=True):
+        label, probability = identifier.rank(text)[0]
+        assert code == two_letter_code(label)
+        assert score == pytest.approx(probability, abs=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -101,8 +101,8 @@ def two_letter_code(label: str | None) -> str:
 class BroadModel:
     """The model that py3langid bundles, evaluated for many texts at once.
 
-    Its features are the final states of an automaton over UTF-8 bytes. All texts step through the
-    automaton together, one byte position at a time.
+    Its features are the final states of an automaton over UTF-8 bytes, which knows no more than the
+    last bytes. So texts are cut into stretches, and all stretches step through it together.
     """
 
     def __init__(self) -> None:
@@ -133,44 +133,45 @@ class BroadModel:
 
     def best(self, texts: Sequence[str]) -> tuple[list[str], np.ndarray]:
         """Returns code and confidence of the likeliest language of every text."""
-        scores = np.zeros(len(texts), dtype=np.float32)
-        # Texts of like length side by side, so that few steps run for the longest alone.
-        encoded = [_bytes_for_broad_model(text) for text in texts]
-        order = sorted(range(len(texts)), key=lambda index: len(encoded[index]))
         codes = [UNDETERMINED] * len(texts)
-        for start in range(0, len(order), _TOGETHER):
-            group = order[start : start + _TOGETHER]
-            found = self._decide([encoded[index] for index in group])
-            for index, code, score in zip(group, *found, strict=True):
-                codes[index], scores[index] = code, score
+        scores = np.zeros(len(texts), dtype=np.float32)
+        for start in range(0, len(texts), _TOGETHER):
+            group = slice(start, start + _TOGETHER)
+            encoded = [_bytes_for_broad_model(text) for text in texts[group]]
+            codes[group], scores[group] = self._decide(encoded)
         return codes, scores
 
-    def _features(self, texts: list[bytes]) -> np.ndarray:
-        """Returns a row of features for each text, -1 for none; `texts` ascend in length."""
+    def _features(self, texts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
+        """Returns all features of all texts, and by feature the index of its text."""
         lengths = np.array([len(text) for text in texts], dtype=np.int64)
-        longest = int(lengths.max(initial=0))
-        matrix = np.zeros((longest, len(texts)), dtype=np.uint8)
-        for column, text in enumerate(texts):
-            matrix[: len(text), column] = np.frombuffer(text, dtype=np.uint8)
-        features = np.full((len(texts), longest), -1, dtype=np.int32)
-        state = np.zeros(len(texts), dtype=np.int32)
-        first = np.searchsorted(lengths, np.arange(longest), side="right")
-        for position in range(longest):
-            running = slice(first[position], None)
-            state[running] = self._next[self._rows[state[running]] + matrix[position, running]]
-            features[running, position] = self._feature[state[running]]
-        return features
+        offsets = np.cumsum(lengths) - lengths
+        # Zeros before and behind, so that no stretch ends outside.
+        data = np.frombuffer(b"".join([bytes(_MEMORY), *texts, bytes(_STRETCH)]), dtype=np.uint8)
+        counts = -(-lengths // _STRETCH)
+        row = np.repeat(np.arange(len(texts)), counts)
+        within = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+        starts = offsets[row] + within * _STRETCH
+        ends = (offsets + lengths)[row]
+        state = np.zeros(len(row), dtype=np.int32)
+        features = np.full((_STRETCH, len(row)), -1, dtype=np.int32)
+        for step in range(-_MEMORY, _STRETCH):
+            if step == 0:
+                state[within == 0] = 0  # nothing stands before a text
+            state = self._next[self._rows[state] + data[starts + step + _MEMORY]]
+            if step >= 0:
+                features[step] = np.where(starts + step < ends, self._feature[state], -1)
+        found = features >= 0
+        return features[found], np.broadcast_to(row, features.shape)[found]
 
     def _decide(self, texts: list[bytes]) -> tuple[list[str], np.ndarray]:
-        """Returns code and confidence for each text; `texts` ascend in length."""
+        """Returns code and confidence for each text."""
         codes = [UNDETERMINED] * len(texts)
         confidence = np.zeros(len(texts), dtype=np.float32)
-        features = self._features(texts)
-        row, column = np.nonzero(features >= 0)
+        feature, row = self._features(texts)
         if not len(row):
             return codes, confidence
         number = len(self._weights)
-        found, counts = np.unique(row * number + features[row, column], return_counts=True)
+        found, counts = np.unique(row * number + feature, return_counts=True)
         row, feature = np.divmod(found, number)
         rows, starts = np.unique(row, return_index=True)
         evidence = np.log1p(counts.astype(np.float32))
@@ -195,6 +196,8 @@ class BroadModel:
 
 
 _TOGETHER = 512  # texts that step through the automaton together
+_STRETCH = 64  # bytes
+_MEMORY = 6  # bytes; the longest n-gram of the model that py3langid brings
 
 
 def _bytes_for_broad_model(text: str) -> bytes:
