@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from raicurate.corpora_manifests.digests import digest
@@ -248,19 +247,17 @@ def results(index: ProbeIndex, found: Mapping[int, Hits], coverage: Coverage) ->
     return pa.Table.from_pylist(rows, schema=RESULTS)
 
 
-def read_verdicts(path: Path) -> dict[str, bool | None]:
-    """Returns by item whether it is contaminated; None where a part of it was not scanned.
-
-    An item that is not there was not scanned either: ask with `get`.
-    """
-    table = pq.read_table(path, columns=["item", "verdict"])
-    found: dict[str, bool | None] = {}
-    for verdict, value in (
-        (Verdict.CLEAN, False), (Verdict.UNSCANNED, None), (Verdict.CONTAMINATED, True)
-    ):  # fmt: skip
-        chosen = table.filter(pc.equal(table["verdict"], str(verdict)))
-        found |= dict.fromkeys(chosen["item"].to_pylist(), value)
-    return found
+def read_verdicts(path: Path) -> dict[str, bool]:
+    """Returns by item whether it is contaminated; of one that is missing it is not known."""
+    rows = pq.read_table(path, columns=["item", "verdict"])
+    by_item: dict[str, set[str]] = {}
+    for item, verdict in zip(rows["item"].to_pylist(), rows["verdict"].to_pylist(), strict=True):
+        by_item.setdefault(item, set()).add(verdict)
+    return {
+        item: Verdict.CONTAMINATED in verdicts
+        for item, verdicts in by_item.items()
+        if Verdict.CONTAMINATED in verdicts or verdicts == {str(Verdict.CLEAN)}
+    }
 
 
 def _merged(stretches: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
