@@ -1,8 +1,8 @@
 """Worker processes of a local Beam run.
 
 A host (`python -m raicurate.pipelines.beam_worker`) imports what workers need while the runner is
-still starting, and forks a worker at each request. So imports are paid for once, however many
-workers there are, and beside those of the runner.
+still starting, and forks a worker at each request. So imports and models are paid for once, however
+many workers there are, and beside those of the runner.
 
 A socket ties every worker to the process of the runner. It closes when either of them ends, in
 whatever way: the runner then knows that a worker died, and no worker outlives the runner.
@@ -18,21 +18,29 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
+from typing import Any
 
 _COMMAND = (sys.executable, "-m", "raicurate.pipelines.beam_worker")
 _DONE = b"."
+_ANNOTATORS = "RAICURATE_ANNOTATORS"
 
 
 class WorkerHost:
     """The host, as seen by the runner. A context manager, at whose end all workers end."""
 
-    def __init__(self) -> None:
+    def __init__(self, annotators: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Starts the host.
+
+        Args:
+            annotators: Those of a manifest, whose models the host loads for its workers.
+        """
         self._connections: list[socket.socket] = []
         self._requests, theirs = socket.socketpair()
+        environment = os.environ | {_ANNOTATORS: json.dumps(list(annotators))}
         with theirs:
-            self._process = subprocess.Popen(_COMMAND, stdin=theirs.fileno())
+            self._process = subprocess.Popen(_COMMAND, stdin=theirs.fileno(), env=environment)
 
     def __enter__(self) -> "WorkerHost":
         return self
@@ -90,6 +98,7 @@ def main() -> None:
         os.dup2(nothing.fileno(), 0)
     _be_silent()
     _import_everything()
+    _load_models(json.loads(os.environ.pop(_ANNOTATORS, "[]")))
     gc.freeze()
     while True:
         _, received, _, _ = socket.recv_fds(requests, 1, 1)
@@ -125,6 +134,17 @@ def _import_everything() -> None:
     spare_pandas()
     reading.registered()
     registry.registered()
+
+
+def _load_models(annotators: Sequence[Mapping[str, Any]]) -> None:
+    from raicurate.exercise_templates.context import ContextLibrary
+    from raicurate.transforms import registry
+
+    # What fails here fails again in a worker, which reports it.
+    with contextlib.suppress(Exception):
+        ContextLibrary.load()
+        for annotator in annotators:
+            registry.create(annotator["use"], annotator["with"]).setup()
 
 
 def _work(runner: socket.socket) -> int:

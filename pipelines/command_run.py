@@ -9,7 +9,7 @@ from raicurate.pipelines.cli import print_json
 from raicurate.pipelines.plan import Plan
 from raicurate.pipelines.progress import progress
 from raicurate.pipelines.run import RunResult, make_config, run
-from raicurate.pipelines.runners import BeamExecutor
+from raicurate.pipelines.runners import BeamExecutor, early_host
 from raicurate.pipelines.text_report import plan_lines, totals_lines
 
 
@@ -62,13 +62,14 @@ def execute(options: argparse.Namespace) -> int:
     started = time.monotonic()
     manifest = load_manifest(options.manifest, options.overrides)
     config = make_config(manifest, options.out, limit=options.limit, sample=options.sample)
-    executor = BeamExecutor(tuple(options.passed_on), options.workers)
+    passed_on = tuple(options.passed_on)
 
     def announce(plan: Plan) -> None:
         if not options.json:
             print("\n".join(plan_lines(plan)), flush=True)
 
-    with progress(config.out):
+    with early_host(config, passed_on, options.workers) as host, progress(config.out):
+        executor = BeamExecutor(passed_on, options.workers, host=host)
         result = run(config, executor, announce)
     if options.json:
         print_json(_as_json(result))

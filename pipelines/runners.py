@@ -2,17 +2,19 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from raicurate.corpora_manifests.errors import RaicurateError
+from raicurate.pipelines import storage
 from raicurate.pipelines.beam_worker import WorkerHost
 from raicurate.pipelines.curate_unit import Job
 from raicurate.pipelines.failures import write_failure
 from raicurate.pipelines.keys import RunConfig
+from raicurate.pipelines.snapshots import pointer_path
 from raicurate.pipelines.stages import Stage, worker
-from raicurate.pipelines.units import Unit
+from raicurate.pipelines.units import Unit, find_files
 
 SMALL_PLAN_BYTES = 64 << 20
 """Below this much text, starting worker processes costs more than they save."""
@@ -45,11 +47,13 @@ class BeamExecutor:
         options: Options for Beam, as they stand after `--` on the command line.
         workers: Worker processes for a local run; None for one a core, or none for a small plan.
         bundle_repeat: How often the local runner repeats each bundle (for tests).
+        host: Where local worker processes come from; by default one is started when it is needed.
     """
 
     options: tuple[str, ...] = ()
     workers: int | None = None
     bundle_repeat: int = 0
+    host: WorkerHost | None = None
 
     def __call__(
         self, config: RunConfig, jobs: Sequence[Job], jobs_path: str, stage: Stage = "curate"
@@ -67,6 +71,7 @@ class BeamExecutor:
             self.options,
             workers=self.workers,
             bundle_repeat=self.bundle_repeat,
+            host=self.host,
         )
 
 
@@ -77,6 +82,7 @@ def execute_graph(
     *,
     workers: int | None = None,
     bundle_repeat: int = 0,
+    host: WorkerHost | None = None,
 ) -> None:
     """Runs a Beam graph to its end.
 
@@ -86,12 +92,14 @@ def execute_graph(
         options: Options for Beam; where they name a runner, that one is taken.
         workers: See `BeamExecutor`.
         bundle_repeat: See `BeamExecutor`.
+        host: See `BeamExecutor`.
     """
     named = any(option.partition("=")[0] == "--runner" for option in options)
     count = 1 if named else _workers(units, workers)
     with contextlib.ExitStack() as stack:
         # Before the import of Beam, so that the imports of the workers run beside it.
-        host = stack.enter_context(WorkerHost()) if count > 1 else None
+        if count > 1 and host is None:
+            host = stack.enter_context(WorkerHost())
 
         import apache_beam as beam
         from apache_beam.options.pipeline_options import PipelineOptions
@@ -105,12 +113,50 @@ def execute_graph(
         runner = None
         if not named:
             environment = (
-                None if host is None else stack.enter_context(ForkedWorkers(host, pipeline_options))
+                None
+                if host is None or count == 1
+                else stack.enter_context(ForkedWorkers(host, pipeline_options))
             )
             runner = FnApiRunner(environment, bundle_repeat=bundle_repeat)
         pipeline = beam.Pipeline(runner=runner, options=pipeline_options)
         build(pipeline)
         pipeline.run().wait_until_finish()
+
+
+@contextlib.contextmanager
+def early_host(
+    config: RunConfig, options: Sequence[str], workers: int | None
+) -> Iterator[WorkerHost | None]:
+    """Starts the host of local workers before the plan is made, where it will be needed.
+
+    Workers then are ready by the time that there is a plan. Only a first run is sure to have work
+    for them.
+
+    Args:
+        config: What the run was asked to do.
+        options: See `BeamExecutor`.
+        workers: See `BeamExecutor`.
+    """
+    named = any(option.partition("=")[0] == "--runner" for option in options)
+    if named or storage.exists(pointer_path(config.out)) or not _has_much_input(config, workers):
+        yield None
+        return
+    annotators = [spec.model_dump(by_alias=True) for spec in config.manifest.annotators]
+    with WorkerHost(annotators) as host:
+        yield host
+
+
+def _has_much_input(config: RunConfig, workers: int | None) -> bool:
+    if workers is not None:
+        return workers > 1
+    if config.limit is not None or len(os.sched_getaffinity(0)) == 1:
+        return False
+    try:
+        files = [file for corpus in config.manifest.corpora for file in find_files(corpus)]
+    except (RaicurateError, OSError):
+        return False  # the plan says what is wrong
+    # Compressed text is taken for a quarter of its size, as in the plan.
+    return 4 * sum(file.size for file in files) >= 2 * SMALL_PLAN_BYTES
 
 
 def _workers(units: Sequence[Unit], wanted: int | None) -> int:
