@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from raicurate.corpora_manifests.errors import ManifestError, UsageError
+from raicurate.corpora_manifests.exercises import Exercises
 from raicurate.corpora_manifests.language_model import LanguageModel
 from raicurate.corpora_manifests.manifest import Manifest
 from raicurate.corpora_manifests.policy import Policy
@@ -268,7 +269,19 @@ def absolute_paths(manifest: Manifest, folder: Path) -> Manifest:
             "output": output,
             "annotators": annotators,
             "templates": tuple(_absolute(path, folder) for path in manifest.templates),
+            "exercises": _absolute_exercises(manifest.exercises, folder),
             "language_model": _absolute_prompt(manifest.language_model, folder),
+        }
+    )
+
+
+def _absolute_exercises(exercises: Exercises, folder: Path) -> Exercises:
+    tokenizer = exercises.tokenizer
+    return exercises.model_copy(
+        update={
+            "templates": tuple(_absolute(path, folder) for path in exercises.templates),
+            "probes": tuple(_absolute(path, folder) for path in exercises.probes),
+            "tokenizer": None if tokenizer is None else _absolute(tokenizer, folder),
         }
     )
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from raicurate.corpora_manifests.exercises import Exercises
 from raicurate.corpora_manifests.language_model import LanguageModel
 from raicurate.corpora_manifests.model import Model
 from raicurate.corpora_manifests.policy import Policy
@@ -167,6 +168,7 @@ class Manifest(Model):
         steps: Filters and formatters of datatrove that run after the annotators, in order.
         templates: Folders with context templates that add to, or replace, those that ship.
         language_model: Writes context in place of templates, where it is set.
+        exercises: How learning exercises are made of policy documents.
         output: How it is written.
         withdrawn: What must not be used any more.
     """
@@ -181,6 +183,7 @@ class Manifest(Model):
     steps: tuple[StepSpec, ...] = ()
     templates: tuple[str, ...] = ()
     language_model: LanguageModel | None = None
+    exercises: Exercises = Exercises()
     output: Output = Output()
     withdrawn: Withdrawn = Withdrawn()
 

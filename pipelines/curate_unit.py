@@ -7,6 +7,7 @@ row group, never a unit. Repeating it, at any time and place, changes nothing.
 from dataclasses import dataclass, replace
 
 from raicurate.corpora_manifests.errors import ContractError
+from raicurate.pipelines.arms_verdict import ArmsVerdict
 from raicurate.pipelines.blocks import Blocks
 from raicurate.pipelines.deny_list import DenyList
 from raicurate.pipelines.keys import Keys, RunConfig
@@ -43,7 +44,8 @@ class UnitCurator:
     def __init__(self, config: RunConfig) -> None:
         self._config = config
         self._blocks = Blocks.create(config.manifest)
-        self._keys = Keys(config, self._blocks.annotators, self._blocks.library)
+        self._arms = ArmsVerdict.load(config)
+        self._keys = Keys(config, self._blocks.annotators, self._blocks.library, self._arms.digest)
         self._deny = DenyList(config.manifest.withdrawn)
         self._model = ModelContext.of(config.manifest, config.out)
 
@@ -93,7 +95,8 @@ class UnitCurator:
         decider = Decider(self._config.manifest.policy, self._config.corpus(unit.corpus))
         reachable = self._blocks.reachable_templates()
         for labels in stored.batches():
-            reachable.add(labels, decider.decide(labels))
+            decisions = self._arms.held_out(unit.id, labels, decider.decide(labels))
+            reachable.add(labels, decisions)
         apply_key = self._keys.apply(unit, stored.key, decider.digest(), reachable.digests())
         for receipt in job.previous:
             if receipt.keys["apply"] == apply_key:
@@ -125,7 +128,7 @@ class UnitCurator:
                     writer.write_annotations(labels)
                 else:
                     labels = stored.take(documents)
-                decisions = decider.decide(labels)
+                decisions = self._arms.held_out(unit.id, documents, decider.decide(labels))
                 reachable.add(labels, decisions)
                 applied = self._blocks.apply(
                     documents, labels, decisions, corpus.role, model or contextualize

@@ -2,7 +2,7 @@
 
 from raicurate.corpora_manifests.manifest import Manifest
 from raicurate.exercise_templates.pairs import PairLibrary
-from raicurate.pipelines.receipts import DATA, OUTCOMES, PAIRS
+from raicurate.pipelines.receipts import DATA, EXERCISES, OUTCOMES, PAIRS
 from raicurate.pipelines.snapshots import Snapshot
 from raicurate.pipelines.totals import Totals
 
@@ -13,6 +13,8 @@ def dataset_card(manifest: Manifest, totals: Totals, snapshot: Snapshot) -> str:
     lines = ["---", f"pretty_name: {manifest.name}", "configs:"]
     if DATA in layers:
         lines += ["- config_name: data", "  data_files: data/*/*.parquet", "  default: true"]
+    if EXERCISES in layers:
+        lines += ["- config_name: exercises", "  data_files: exercises/*/*.parquet"]
     if PAIRS in layers:
         lines += ["- config_name: pairs", "  data_files: pairs/*/*.parquet"]
     lines += ["- config_name: ledger", "  data_files: ledger/*/*.parquet", "---", ""]
@@ -37,6 +39,13 @@ def dataset_card(manifest: Manifest, totals: Totals, snapshot: Snapshot) -> str:
         "the ledger has a row for each document that was not withdrawn.",
         "",
     ]
+    if EXERCISES in layers:
+        lines += [
+            "`exercises/` holds learning exercises made of the clauses of policy documents, under "
+            "the licence of the document that each names; `heldout/clauses.parquet` says which "
+            "clauses are in no exercise, and which documents are nowhere in this folder.",
+            "",
+        ]
     if PAIRS in layers:
         licence = PairLibrary.load().licences
         lines += [

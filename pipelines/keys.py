@@ -4,7 +4,7 @@ Each key digests the one before it and what its own layer depends on. Names, ver
 descriptions that people give to manifests and policies are in no key: they change no byte.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from raicurate.corpora_manifests.digests import digest
@@ -46,16 +46,30 @@ class Keys:
     """Computes the keys of units under one configuration."""
 
     def __init__(
-        self, config: RunConfig, annotators: Sequence[Annotator], library: ContextLibrary
+        self,
+        config: RunConfig,
+        annotators: Sequence[Annotator],
+        library: ContextLibrary,
+        arms: Callable[[str], str] = lambda _: "",
     ) -> None:
+        """Takes in what a run depends on.
+
+        Args:
+            config: What the run was asked to do.
+            annotators: What looks at each document.
+            library: The words of context.
+            arms: Returns by unit the digest of its documents that are held out, or nothing.
+        """
         self._config = config
+        self._arms = arms
         manifest = config.manifest
         identities = [annotator.identity() for annotator in annotators]
         model = configuration_digest(manifest)
         policy = manifest.policy.model_dump(
-            # Pairs have a key of their own: a changed wish for them decides nothing anew.
+            # Pairs have a key of their own: a changed wish for them decides nothing anew. Nor do
+            # limits for models that are audited.
             mode="json",
-            exclude={"name", "version", "description", "schema_version", "pairs"},
+            exclude={"name", "version", "description", "schema_version", "pairs", "audit"},
         )
         output = manifest.output
         self._common: dict[str, str] = {
@@ -112,6 +126,8 @@ class Keys:
                 [output.part_bytes, output.row_group_bytes, output.annotation_set],
             ),
             **self._common,
+            # Left out where nothing is held out, as in every unit without policy documents.
+            **({"arms": held} if (held := self._arms(unit.id)) else {}),
         }
 
     def request(self, unit: Unit) -> str:
@@ -141,4 +157,6 @@ class Keys:
         """
         corpus = self._config.corpus(unit.corpus)
         fields = corpus.model_dump(mode="json", include={"license", "role"})
-        return digest(annotate, decisions, sorted(templates), self._apply_options, fields)
+        arms = self._arms(unit.id)
+        held = [arms] if arms else []
+        return digest(annotate, decisions, sorted(templates), self._apply_options, fields, *held)

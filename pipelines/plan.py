@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import orjson
@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from raicurate.corpora_manifests.errors import ContractError
 from raicurate.corpora_manifests.manifest import Corpus, FileEntry
 from raicurate.pipelines import storage
+from raicurate.pipelines.arms_verdict import ArmsVerdict
 from raicurate.pipelines.blocks import Blocks
 from raicurate.pipelines.curate_unit import Job
 from raicurate.pipelines.keys import Keys, RunConfig
@@ -32,6 +33,7 @@ _REASONS = {
     "templates": "template changed",
     "language_model": "language model changed",
     "withdrawn": "withdrawals changed",
+    "arms": "held-out documents changed",
 }
 """Why a unit is done again, by the first component of its request that differs."""
 
@@ -61,11 +63,13 @@ class Plan:
         units: In the order of corpora and files.
         removed: Receipts of units of the current snapshot that are in the plan no more.
         snapshot: The current snapshot.
+        arms: Which documents of the policy corpora are held out.
     """
 
     units: tuple[PlannedUnit, ...]
     removed: tuple[Receipt, ...] = ()
     snapshot: Snapshot | None = None
+    arms: ArmsVerdict = field(default_factory=ArmsVerdict)
 
     @property
     def jobs(self) -> list[Job]:
@@ -107,14 +111,18 @@ class Plan:
 
 
 def make_plan(config: RunConfig) -> Plan:
-    """Returns the plan of a run. Reads file lists, digests and receipts, but no text.
+    """Returns the plan of a run. Reads file lists, digests and receipts.
+
+    Of text it reads the policy documents, where their clauses were not dealt to arms yet.
 
     Raises:
         ContractError: A pattern matches no file, or a file is not what the manifest promises.
         ManifestError: A block cannot be made.
     """
     blocks = Blocks.create(config.manifest)
-    keys = Keys(config, blocks.annotators, blocks.library)
+    units = list(_units(config))
+    arms = ArmsVerdict.dealt(config, units, blocks.annotators)
+    keys = Keys(config, blocks.annotators, blocks.library, arms.digest)
     snapshot = current_snapshot(config.out)
     receipts = dict(read_receipts(config.out))
     if snapshot is not None:
@@ -128,14 +136,13 @@ def make_plan(config: RunConfig) -> Plan:
     for unit_id, found in by_unit.items():
         found.sort(key=lambda receipt: (receipt.request != standing.get(unit_id), receipt.request))
 
-    units = list(_units(config))
     with ThreadPoolExecutor(_THREADS) as pool:
         planned = tuple(
             pool.map(lambda unit: _planned(config, keys, unit, by_unit.get(unit.id, [])), units)
         )
     ids = {unit.id for unit in units}
     removed = tuple(r for r in snapshot.receipts if r.unit not in ids) if snapshot else ()
-    return Plan(planned, removed, snapshot)
+    return Plan(planned, removed, snapshot, arms)
 
 
 def _units(config: RunConfig) -> Iterator[Unit]:

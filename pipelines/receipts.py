@@ -17,13 +17,14 @@ from raicurate.pipelines import storage
 OUTCOMES = (*ACTIONS, "errors", "withdrawn")
 """Where a document can end; in the law of conservation they add up to `documents_in`."""
 
-DATA, RESTRICTED, ANNOTATIONS, ERRORS, LEDGER, PAIRS = (
+DATA, RESTRICTED, ANNOTATIONS, ERRORS, LEDGER, PAIRS, EXERCISES = (
     "data",
     "restricted",
     "annotations",
     "errors",
     "ledger",
     "pairs",
+    "exercises",
 )
 
 
@@ -32,7 +33,8 @@ class Part:
     """A Parquet file of the output.
 
     Attributes:
-        layer: `data`, `restricted`, `annotations`, `errors`, `ledger` or `pairs`.
+        layer: `data`, `restricted`, `annotations`, `errors`, `ledger`, `pairs` or
+            `exercises`.
         path: Path below the output, or for `restricted` below the restricted tier.
         rows: Number of rows.
         bytes: Size of the file.
@@ -73,7 +75,8 @@ class Receipt:
         files: `[name, start, end, content]` of each input file.
         request: Key of what was asked: input, annotators, policy, templates, blocks and output.
         components: The parts of `request`, to tell why a unit must be done again.
-        keys: The keys `read`, `annotate` and `apply`, and `pairs` where there are any.
+        keys: The keys `read`, `annotate` and `apply`, and `pairs` and `exercises` where there
+            are any.
         counts: `documents_in` and each outcome.
         text_bytes: UTF-8 bytes of the documents that were read.
         tables: Counts by rule, language, hazard and so on, for the reports.

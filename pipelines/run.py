@@ -13,9 +13,11 @@ from raicurate.corpora_manifests.errors import ContractError, ManifestError
 from raicurate.corpora_manifests.manifest import Manifest
 from raicurate.pipelines import storage
 from raicurate.pipelines.answer_cache import AnswerWithdrawals
+from raicurate.pipelines.arms_verdict import write_heldout
 from raicurate.pipelines.curate_unit import Job
 from raicurate.pipelines.dataset_card import dataset_card
 from raicurate.pipelines.deny_list import DenyList
+from raicurate.pipelines.exercises import ExerciseStage
 from raicurate.pipelines.failures import clear_failures, failure_error, read_failures
 from raicurate.pipelines.keys import RunConfig
 from raicurate.pipelines.pairs import PairStage
@@ -91,11 +93,12 @@ def run(
                 storage.remove_temporaries(folder)
         plan = make_plan(config)
         planned = time.monotonic()
+        plan.arms.save(config.out)
         if announce is not None:
             announce(plan)
         if plan.jobs:
             _execute(config, plan, executor or BeamExecutor())
-        receipts = _with_pairs(
+        receipts = _with_layers(
             config, plan, _all_receipts(config, plan), executor or BeamExecutor()
         )
         executed = time.monotonic()
@@ -148,10 +151,10 @@ def _all_receipts(config: RunConfig, plan: Plan) -> tuple[Receipt, ...]:
     return tuple(receipts)
 
 
-def _with_pairs(
+def _with_layers(
     config: RunConfig, plan: Plan, receipts: tuple[Receipt, ...], executor: Executor
 ) -> tuple[Receipt, ...]:
-    """Returns the receipts with the pairs that the policy wants."""
+    """Returns the receipts with the pairs and exercises that policy and manifest want."""
 
     def execute(jobs: Sequence[Job], stage: Stage) -> None:
         storage.delete(storage.join(config.out, "_SUCCESS"))
@@ -164,7 +167,8 @@ def _with_pairs(
             raise failure_error(failures)
 
     units = [planned.job.unit for planned in plan.units]
-    return PairStage(config, units, execute).finished(receipts)
+    paired = PairStage(config, units, execute).finished(receipts)
+    return ExerciseStage(config, units, execute).finished(paired)
 
 
 def finish(
@@ -180,6 +184,7 @@ def finish(
     """
     totals = Totals.of(receipts, expected_damage(config.manifest.model_dump()))
     totals.check_conservation()
+    write_heldout(config)
     snapshot = _snapshot(config, receipts, previous)
     if not snapshot.same_content(previous):
         commit_snapshot(config.out, snapshot)

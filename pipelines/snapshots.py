@@ -17,6 +17,7 @@ from raicurate.pipelines.receipts import (
     ANNOTATIONS,
     DATA,
     ERRORS,
+    EXERCISES,
     LEDGER,
     PAIRS,
     RESTRICTED,
@@ -147,7 +148,7 @@ def arrange(out: str, restricted: str | None, parts: Iterable[Part]) -> None:
         root = restricted if in_restricted and restricted else out
         if storage.file_size(storage.join(root, path)) is None:
             storage.move(superseded_path(root, part), storage.join(root, path))
-    for layer in (DATA, ANNOTATIONS, ERRORS, LEDGER, PAIRS):
+    for layer in (DATA, ANNOTATIONS, ERRORS, LEDGER, PAIRS, EXERCISES):
         for file in storage.list_files(storage.join(out, layer), ("**/*.parquet",)):
             path = f"{layer}/{file.name}"
             if (False, path) not in wanted:

@@ -18,6 +18,8 @@ _TABLES = {
     "model_tokens": "Tokens behind it",
     "pairs": "Pairs by language and hazard",
     "pairs_left_out": "Pairs not written",
+    "exercises": "Exercises by family",
+    "exercises_left_out": "Without exercises, by reason",
     "error_type": "Errors by type",
 }
 
@@ -34,7 +36,14 @@ def plan_lines(plan: Plan) -> list[str]:
 
 def totals_lines(
     totals: Totals,
-    tables: Iterable[str] = ("rule", "rejection", "model_context", "pairs", "error_type"),
+    tables: Iterable[str] = (
+        "rule",
+        "rejection",
+        "model_context",
+        "pairs",
+        "exercises",
+        "error_type",
+    ),
 ) -> list[str]:
     """Returns where the documents ended, with some of the tables and all damage."""
     header = ("corpus", "in", *OUTCOMES)

@@ -203,14 +203,14 @@ def test_arranging_twice_changes_nothing(out, restricted):
 def test_without_a_restricted_tier_only_the_layers_are_arranged(out):
     """Nothing else below the output is touched."""
     put(out, part("old"))
-    for name in ("README.md", "exercises/x.parquet", "data/notes.txt"):
+    for name in ("README.md", "mine/x.parquet", "data/notes.txt"):
         storage.write_bytes(storage.join(out, name), b"x")
     arrange(out, None, [])
     assert files(out) == [
         "README.md",
         "_rai/superseded/data/web/old.parquet",
         "data/notes.txt",
-        "exercises/x.parquet",
+        "mine/x.parquet",
     ]
 
 

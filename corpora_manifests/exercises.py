@@ -1,0 +1,48 @@
+"""What a manifest says about learning exercises."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from raicurate.corpora_manifests.model import Model
+
+Shape = Literal["question_answer", "worked_solution", "reading_passage", "chat"]
+
+
+class Exercises(Model):
+    """How exercises are made of the corpora with the role `policy` or `guidance`.
+
+    Attributes:
+        enabled: Whether they are made at all; where not, no clause is held out either.
+        families: The families to use; all that need no consent where it is not set.
+        with_consent: Families that are made only where they are named here, such as `refusal`.
+        templates: Folders with further families and words, which replace those of the same name.
+        shapes: The shapes that the text of an exercise may have.
+        passage_tokens: Budget of a reading passage.
+        tokenizer: A SentencePiece model to count with; by default the one that ships.
+        read_only: Share of the clauses that are in the data, but in no exercise.
+        unseen: Share of the families of documents that are nowhere in the output.
+        seed: Another seed deals the arms otherwise.
+        probes: JSONL or YAML files with probe items, which no exercise may repeat.
+    """
+
+    enabled: bool = True
+    families: tuple[str, ...] | None = None
+    with_consent: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ()
+    shapes: Annotated[tuple[Shape, ...], Field(min_length=1)] = (
+        "question_answer",
+        "worked_solution",
+        "reading_passage",
+        "chat",
+    )
+    passage_tokens: int = Field(default=400, ge=32, le=8192)
+    tokenizer: str | None = None
+    read_only: float = Field(default=0.1, ge=0, le=0.5)
+    unseen: float = Field(default=0.1, ge=0, le=0.5)
+    seed: str = ""
+    probes: tuple[str, ...] = ()
+
+
+EXERCISE_ROLES = ("policy", "guidance")
+"""The roles of the corpora of which exercises are made."""

@@ -1,0 +1,213 @@
+"""Exercises of the units of policy corpora: made of what was published, unit by unit.
+
+They are made of the parts under `data/`, so of nothing that was dropped, restricted, withdrawn or
+masked, and of clauses of the taught arm only. The key `exercises` of a unit, by which its parts are
+named, digests its published rows, the arms of its clauses, and the words and code they are made of.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from raicurate.corpora_manifests.digests import digest
+from raicurate.corpora_manifests.errors import ContractError
+from raicurate.exercise_templates.exercises import ExerciseLibrary
+from raicurate.pipelines import arms_verdict, storage
+from raicurate.pipelines.arms_verdict import clauses_of_unit, wanted_corpora
+from raicurate.pipelines.curate_unit import Job
+from raicurate.pipelines.keys import RunConfig
+from raicurate.pipelines.parts import PartWriter
+from raicurate.pipelines.plan import parts_stand
+from raicurate.pipelines.receipts import DATA, EXERCISES, Part, Receipt, receipt_path, write_receipt
+from raicurate.pipelines.snapshots import located
+from raicurate.pipelines.units import Unit
+from raicurate.transforms import make_exercises, schema
+from raicurate.transforms.clause_packs import shipped_packs
+from raicurate.transforms.exercise_rows import DocumentRow, ExerciseMaker
+from raicurate.transforms.exercise_tokens import token_counter
+
+WRITTEN, LEFT_OUT = "exercises", "exercises_left_out"
+"""Tables of a receipt: exercises by family, and what gave none, by reason."""
+
+_BATCH_ROWS = 256
+
+Execute = Callable[[Sequence[Job], str], None]
+
+
+def library_of(config: RunConfig) -> ExerciseLibrary:
+    """Returns the families and words that the manifest wants."""
+    wanted = config.manifest.exercises
+    return ExerciseLibrary.load(
+        [Path(folder) for folder in wanted.templates], wanted.families, wanted.with_consent
+    )
+
+
+def maker_of(config: RunConfig) -> ExerciseMaker:
+    """Returns what makes the exercises of a document."""
+    wanted = config.manifest.exercises
+    return ExerciseMaker(
+        library_of(config),
+        shipped_packs(),
+        token_counter(wanted.tokenizer),
+        shapes=wanted.shapes,
+        passage_tokens=wanted.passage_tokens,
+        probes=wanted.probes,
+    )
+
+
+class ExerciseWriter:
+    """Writes the exercises of units; holds what a process needs for that."""
+
+    def __init__(self, config: RunConfig) -> None:
+        self._config = config
+        self._maker = maker_of(config)
+
+    def do(self, job: Job) -> Receipt:
+        """Writes the exercises of a unit and returns its new receipt, which is written by then."""
+        (receipt,) = job.previous
+        config = self._config
+        output = config.manifest.output
+        key = exercises_key(config, receipt, self._maker.digest)
+        prefix = f"exercises/{receipt.corpus}"
+        writer = PartWriter(
+            schema.EXERCISES, storage.join(config.out, prefix), output.row_group_bytes,
+            output.part_bytes, "text",
+        )  # fmt: skip
+        taught, parallel = _arms(config.out, receipt.unit)
+        written: Counter[str] = Counter()
+        left_out: Counter[str] = Counter()
+        try:
+            for row in _published(config, receipt):
+                made = self._maker.rows(
+                    row, taught.get(row.id, frozenset()), parallel.get(row.id, {}), left_out
+                )
+                if made.num_rows:
+                    writer.append(made)
+                    written.update(made.column("family").to_pylist())
+            footer = {
+                "rai.unit": receipt.unit,
+                **{f"rai.{name}": receipt.keys[name] for name in ("read", "annotate", "apply")},
+                "rai.exercises": key,
+            }
+            parts = writer.commit(EXERCISES, prefix, f"part-{receipt.unit}-{key[:16]}", footer)
+        finally:
+            writer.discard()
+        tables = {WRITTEN: dict(sorted(written.items())), LEFT_OUT: dict(sorted(left_out.items()))}
+        done = _with_exercises(receipt, key, parts, {n: t for n, t in tables.items() if t})
+        write_receipt(config.out, done)
+        return done
+
+
+def _arms(
+    out: str, unit: str
+) -> tuple[dict[str, frozenset[str]], dict[str, dict[str, list[tuple[str, str]]]]]:
+    """Returns the taught clauses of the documents of a unit, and their parallels."""
+    taught: dict[str, set[str]] = {}
+    parallel: dict[str, dict[str, list[tuple[str, str]]]] = {}
+    for row in clauses_of_unit(out, unit).to_pylist():
+        if row["arm"] != "taught":
+            continue
+        taught.setdefault(row["document"], set()).add(row["clause"])
+        if row["parallel"]:
+            parallel.setdefault(row["document"], {})[row["clause"]] = [
+                (other["language"], other["text"]) for other in row["parallel"]
+            ]
+    return {name: frozenset(ids) for name, ids in taught.items()}, parallel
+
+
+def _published(config: RunConfig, receipt: Receipt) -> Iterator[DocumentRow]:
+    """Yields the documents of a unit as they were published."""
+    columns = ["id", "text", "lang", "spans", "src_file", "metadata", "source", "added",
+               "text_sha256", "corpus", "license"]  # fmt: skip
+    for part in receipt.parts:
+        if part.layer != DATA:
+            continue
+        path = located(config.out, config.restricted, part)
+        if path is None:
+            raise ContractError(f"{part.path} disappeared while it was needed; run again")
+        with storage.open_read(path) as opened, pq.ParquetFile(opened) as file:
+            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=columns):
+                for values in batch.to_pylist():
+                    yield DocumentRow(**values)
+
+
+def exercises_key(config: RunConfig, receipt: Receipt, made_by: str) -> str:
+    """Returns the key of the exercises of a unit."""
+    rows = clauses_of_unit(config.out, receipt.unit)
+    arms = pa.Table.from_arrays(
+        [rows.column(name) for name in ("document", "clause", "arm")], ["d", "c", "a"]
+    ).to_pydict()
+    parallel = rows.column("parallel").to_pylist()
+    output = config.manifest.output
+    return digest(
+        make_exercises.VERSION, arms_verdict.VERSION, schema.SCHEMA_VERSION, made_by,
+        receipt.keys["apply"], arms, parallel, output.part_bytes, output.row_group_bytes,
+    )  # fmt: skip
+
+
+def without_exercises(receipt: Receipt) -> Receipt:
+    """Returns a receipt as it would be if no exercises were wanted."""
+    return _with_exercises(receipt, None, [], {})
+
+
+def _with_exercises(
+    receipt: Receipt, key: str | None, parts: list[Part], tables: dict[str, dict[str, int]]
+) -> Receipt:
+    keys = {name: value for name, value in receipt.keys.items() if name != "exercises"}
+    kept = {name: t for name, t in receipt.tables.items() if name not in {WRITTEN, LEFT_OUT}}
+    return replace(
+        receipt,
+        keys=keys if key is None else {**keys, "exercises": key},
+        parts=[part for part in receipt.parts if part.layer != EXERCISES] + parts,
+        tables=dict(sorted({**kept, **tables}.items())),
+    )
+
+
+class ExerciseStage:
+    """What a run does about exercises, between its units and its snapshot."""
+
+    def __init__(self, config: RunConfig, units: Sequence[Unit], execute: Any) -> None:
+        """Prepares the stage.
+
+        Args:
+            config: What the run was asked to do.
+            units: The unit of each receipt.
+            execute: Does jobs: called with a list of them and the name of a stage.
+        """
+        self._config = config
+        self._units = units
+        self._execute = execute
+
+    def finished(self, receipts: Sequence[Receipt]) -> tuple[Receipt, ...]:
+        """Returns the receipts with the exercises that the manifest wants, and no others."""
+        config = self._config
+        corpora = wanted_corpora(config)
+        done = list(receipts)
+        missing: list[int] = []
+        made_by = maker_of(config).digest if corpora else ""
+        for index, receipt in enumerate(receipts):
+            if receipt.corpus not in corpora:
+                done[index] = without_exercises(receipt)
+                if done[index] != receipt:
+                    write_receipt(config.out, done[index])
+                continue
+            standing = [part for part in receipt.parts if part.layer == EXERCISES]
+            key = exercises_key(config, receipt, made_by)
+            if receipt.keys.get("exercises") != key or not parts_stand(config, standing):
+                missing.append(index)
+        if missing:
+            self._execute(
+                [Job(self._units[i], receipts[i].request, (receipts[i],)) for i in missing],
+                "write_exercises",
+            )
+        for index in missing:
+            path = receipt_path(config.out, receipts[index].unit, receipts[index].request)
+            found = Receipt.from_json(storage.read_bytes(path))
+            assert found is not None, f"{path} was written a moment ago"
+            done[index] = found
+        return tuple(done)
