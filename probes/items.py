@@ -25,7 +25,7 @@ MAX_LENGTH_DIFFERENCE = 0.25
 """By which share of the longer continuation the shorter one may fall short of it."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")]
-OutsideName = Annotated[str, Field(pattern=r"^\S{1,200}$")]
+OutsideName = Annotated[str, Field(min_length=1, max_length=300)]
 """The id of an item of an outside set, as its makers gave it."""
 Text = Annotated[str, Field(min_length=1)]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
