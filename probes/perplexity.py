@@ -20,9 +20,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
+from raicurate.corpora_manifests.vocabulary import Dimension
 from raicurate.probes.backend import Backend, Floats, TokenNll, utf8_bytes
 from raicurate.probes.items import ProbeDocument
 from raicurate.probes.records import DOCUMENT_SAMPLES
+
+KeyTerms = Mapping[str, Mapping[Dimension, Sequence[str]]]
+"""The terms that carry a dimension, by language and dimension."""
 
 VARIANTS = ("original", "sentences_shuffled", "words_shuffled")
 
@@ -52,7 +56,7 @@ def document_samples(
     backend: Backend,
     suite: str,
     documents: Iterable[ProbeDocument],
-    key_terms: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
+    key_terms: KeyTerms | None = None,
     contaminated: Mapping[str, bool] | None = None,
 ) -> pa.Table:
     """Returns the records of all variants of documents.
@@ -73,7 +77,7 @@ def document_samples(
     answers = backend.token_nll(texts)
     rows = []
     for (document, variant), text, answer in zip(asked, texts, answers, strict=True):
-        terms = (key_terms or {}).get(document.language, {}).get(document.dimension or "", ())
+        terms = _terms(key_terms, document)
         term_nll, term_bytes = key_term_sums(text, answer, terms)
         rows.append(
             {
@@ -99,6 +103,12 @@ def document_samples(
             }
         )
     return pa.Table.from_pylist(rows, schema=DOCUMENT_SAMPLES)
+
+
+def _terms(key_terms: KeyTerms | None, document: ProbeDocument) -> Sequence[str]:
+    if not key_terms or document.dimension is None:
+        return ()
+    return key_terms.get(document.language, {}).get(document.dimension, ())
 
 
 def key_term_sums(text: str, answer: TokenNll, terms: Sequence[str]) -> tuple[float, int]:

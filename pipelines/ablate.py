@@ -1,0 +1,319 @@
+"""Trains small models on mixes of a run's output and asks them: does this mix teach?
+
+Each mix has the same bytes, and each model is compared with that of the raw documents on the same
+items, paired. The answer of a mix counts only beside its controls: a gain that the controls have
+too is form or vocabulary.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from raicurate.corpora_manifests.ablation import BASE, AblationManifest, Mix, ModelKind
+from raicurate.corpora_manifests.digests import digest
+from raicurate.pipelines.ablation_mixes import build_mixes, read_documents, read_exercises
+from raicurate.probes import choices, crossed, questions, refusal
+from raicurate.probes.backend import Backend, utf8_bytes
+from raicurate.probes.clause_texts import ARMS, ClauseText, read_clauses
+from raicurate.probes.comparisons import (
+    Cell,
+    change,
+    excess_change,
+    grid,
+    macro_bits_per_byte,
+    macro_change,
+    mean,
+)
+from raicurate.probes.items import ProbeDocument
+from raicurate.probes.ngram import NGramModel
+from raicurate.probes.perplexity import KeyTerms, document_samples
+from raicurate.probes.records import Ask, samples
+from raicurate.probes.statistics import Estimate, holm
+from raicurate.probes.suite import Suite, load_suite, resolve_suite
+from raicurate.probes.tiny_transformer import Training, train, training_key
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """What every model is asked.
+
+    Attributes:
+        items: Crossed items, refusals and clauses.
+        documents: Documents of the unseen arm and neutral rulebooks that no mix holds.
+        key_terms: Terms by language and dimension.
+    """
+
+    items: Sequence[Ask]
+    documents: Sequence[ProbeDocument]
+    key_terms: KeyTerms
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What one model answered: records of items and of documents."""
+
+    items: pa.Table
+    documents: pa.Table
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the result: how a mix differs from the raw documents.
+
+    Attributes:
+        model: Kind of the models.
+        mix: What was read.
+        measure: What was measured.
+        cell: Of which part, such as a dimension, an arm; `macro` is the mean over dimensions.
+        estimate: The change from the model of the raw documents; for these, the value itself.
+        p_adjusted: For the primary measure, adjusted by Holm over the mixes.
+    """
+
+    model: ModelKind
+    mix: Mix
+    measure: str
+    cell: str
+    estimate: Estimate
+    p_adjusted: float | None = None
+
+
+def ablate(manifest: AblationManifest, out: Path, tell: Tell) -> dict[str, Any]:
+    """Trains and asks all models of an ablation, and returns the result as plain values.
+
+    Args:
+        manifest: What is trained and asked.
+        out: Where trained transformers are kept; one that is there already is not trained again.
+        tell: Called with a line on what is being done.
+
+    Raises:
+        UsageError: The run or the suite lacks what the manifest asks for.
+        MissingExtraError: A transformer is to be trained without the extra `probes`.
+    """
+    run = Path(manifest.run)
+    suite = load_suite(resolve_suite(manifest.suite))
+    read, asked = _split_rulebooks(suite, manifest.language)
+    mixes = build_mixes(
+        manifest,
+        read_documents(run, manifest.language),
+        read_exercises(run, manifest.language),
+        [document.text for document in read],
+    )
+    clauses = [clause for clause in read_clauses(run) if clause.language == manifest.language]
+    wanted = Questions(
+        list(_asks(suite, manifest.language, clauses)),
+        [*asked, *unseen_documents(clauses)],
+        suite.key_terms,
+    )
+    rows: list[Row] = []
+    for kind in manifest.models:
+        answers: dict[Mix, list[Answers]] = {}
+        for mix, texts in mixes.items():
+            answers[mix] = []
+            for seed in manifest.seeds if kind == "transformer" else (0,):
+                tell(f"{kind} on {mix}, seed {seed}")
+                backend = _trained(manifest, kind, texts, mixes[BASE], seed, out)
+                answers[mix].append(_answers(backend, wanted))
+        rows += compared(kind, {mix: _averaged(seeds) for mix, seeds in answers.items()})
+    return {
+        "schema_version": 1,
+        "name": manifest.name,
+        "manifest": manifest.model_dump(mode="json"),
+        "suite": suite.content_digest,
+        "bytes": {mix: sum(map(utf8_bytes, texts)) for mix, texts in mixes.items()},
+        "texts": {mix: len(texts) for mix, texts in mixes.items()},
+        "clauses": {arm: sum(clause.arm == arm for clause in clauses) for arm in ARMS},
+        "rows": [asdict(row) for row in rows],
+    }
+
+
+def compared(kind: ModelKind, answers: Mapping[Mix, Answers]) -> list[Row]:
+    """Returns all comparisons of the mixes with the raw documents."""
+    base = _measured(answers[BASE])
+    rows: list[Row] = []
+    for mix, answer in answers.items():
+        measured = base if mix == BASE else _measured(answer)
+        seed = f"{kind} {mix}"
+        for measure, cell, found in _comparisons(
+            base, measured, answers[BASE], answer, mix == BASE, seed
+        ):
+            rows.append(Row(kind, mix, measure, cell, found))
+    primary = [
+        n
+        for n, row in enumerate(rows)
+        if (row.measure, row.cell) == ("crossed margin", "macro") and row.mix != BASE
+    ]
+    for n, p_value in zip(primary, holm([rows[n].estimate.p_value for n in primary]), strict=True):
+        rows[n] = replace(rows[n], p_adjusted=float(p_value))
+    return rows
+
+
+def unseen_documents(clauses: Sequence[ClauseText]) -> list[ProbeDocument]:
+    """Returns the clauses of the unseen arm as documents, by document and dimension."""
+    texts: dict[tuple[str, str], list[ClauseText]] = {}
+    for clause in clauses:
+        if clause.arm == "unseen" and clause.dimension:
+            texts.setdefault((clause.document, clause.dimension), []).append(clause)
+    return [
+        ProbeDocument(
+            id=f"unseen-{digest(document, dimension)}",
+            language=group[0].language,
+            dimension=dimension,
+            source="clauses",
+            cluster=group[0].family,
+            text="\n".join(f"{clause.heading}\n{clause.text}" for clause in group),
+        )
+        for (document, dimension), group in sorted(texts.items())
+    ]
+
+
+def _split_rulebooks(
+    suite: Suite, language: str
+) -> tuple[list[ProbeDocument], list[ProbeDocument]]:
+    """Returns the neutral rulebooks that the control reads, and those that are asked."""
+    neutral = sorted(
+        (text for text in suite.documents if text.neutral and text.language == language),
+        key=lambda text: digest(text.id),
+    )
+    return neutral[::2], neutral[1::2]
+
+
+def _asks(suite: Suite, language: str, clauses: Sequence[ClauseText]) -> Iterator[Ask]:
+    name = suite.name
+    yield from crossed.asks(name, (i for i in suite.crossed if i.language == language))
+    yield from refusal.asks(name, (i for i in suite.refusals if i.language == language))
+    yield from questions.crossed_asks("clauses", clauses)
+    yield from questions.ending_asks("clauses", clauses)
+    yield from questions.verdict_asks("clauses", clauses)
+
+
+def _trained(
+    manifest: AblationManifest,
+    kind: ModelKind,
+    texts: Sequence[str],
+    base: Sequence[str],
+    seed: int,
+    out: Path,
+) -> Backend:
+    if kind == "ngram":
+        return NGramModel.fit(texts, manifest.order)
+    from raicurate.probes.hugging_face import open_model
+
+    training = Training(tokens=manifest.tokens, seed=seed)
+    folder = out / "models" / training_key(texts, base, training)
+    if not (folder / "tokenizer.json").is_file():
+        train(texts, folder, training, tokenizer_texts=base)
+    return open_model(str(folder))
+
+
+def _answers(backend: Backend, wanted: Questions) -> Answers:
+    return Answers(
+        samples(backend, wanted.items),
+        document_samples(backend, "ablation", wanted.documents, wanted.key_terms),
+    )
+
+
+def _averaged(seeds: Sequence[Answers]) -> Answers:
+    """Returns the answers of several seeds as one, with the mean log-likelihoods."""
+
+    def averaged(tables: Sequence[pa.Table], columns: Sequence[str]) -> pa.Table:
+        result = tables[0]
+        for name in columns:
+            values = np.mean([table[name].to_numpy() for table in tables], axis=0)
+            place = result.schema.get_field_index(name)
+            result = result.set_column(place, result.schema.field(place), pa.array(values))
+        return result
+
+    return Answers(
+        averaged([answers.items for answers in seeds], ["sum_nll_nats"]),
+        averaged([answers.documents for answers in seeds], ["sum_nll_nats", "key_term_nll_nats"]),
+    )
+
+
+def _measured(answers: Answers) -> dict[str, pa.Table]:
+    items = answers.items
+    return {
+        "crossed": crossed.measures(items),
+        "refusal": refusal.measures(items),
+        "clause_crossed": crossed.measures(items, "clause_crossed"),
+        "clause_ending": choices.measures(items, "clause_ending"),
+        "clause_verdict": choices.measures(items, "clause_verdict"),
+    }
+
+
+def _comparisons(
+    base: Mapping[str, pa.Table],
+    measured: Mapping[str, pa.Table],
+    base_answers: Answers,
+    answers: Answers,
+    is_base: bool,
+    seed: str,
+) -> Iterator[tuple[str, str, Estimate]]:
+    """Yields measure, cell and estimate: of the change from the base, or of the base itself."""
+    first, second = base["crossed"], measured["crossed"]
+    if is_base:
+        yield "crossed margin", "macro", mean(second, "margin", seed=seed)
+        cells = grid(second, None, "margin", seed=seed, by=("dimension",))
+    else:
+        yield "crossed margin", "macro", macro_change(first, second, "margin", seed=seed)
+        cells = grid(first, second, "margin", seed=seed, by=("dimension",))
+    yield from _named("crossed margin", cells)
+    for kind, measure in (
+        ("clause_crossed", "margin"),
+        ("clause_ending", "gold_bpb"),
+        ("clause_verdict", "acc_pmi"),
+    ):
+        for condition in questions.CONDITIONS:
+            for arm in ARMS:
+                parts = [_part(table[kind], arm, condition) for table in (base, measured)]
+                if parts[0].num_rows:
+                    cell = f"{arm}, {condition.replace('_', ' ')}"
+                    name = f"{kind.replace('_', ' ')} {measure}"
+                    found = (
+                        mean(parts[1], measure, seed=f"{seed} {cell}")
+                        if is_base
+                        else change(parts[0], parts[1], measure, seed=f"{seed} {cell}")
+                    )
+                    yield name, cell, found
+    if measured["refusal"].num_rows:
+        found_both = (
+            refusal.signal_detection(measured["refusal"], seed=seed)
+            if is_base
+            else refusal.signal_detection_difference(
+                base["refusal"], measured["refusal"], seed=seed
+            )
+        )
+        yield from zip(("refusal d'", "refusal bias c"), ("all", "all"), found_both, strict=True)
+    yield from _documents(base_answers.documents, answers.documents, is_base, seed)
+
+
+def _documents(
+    base: pa.Table, documents: pa.Table, is_base: bool, seed: str
+) -> Iterator[tuple[str, str, Estimate]]:
+    has_dimensions = pc.any(pc.is_valid(documents["dimension"])).as_py()
+    has_neutral = pc.any(documents["neutral"]).as_py()
+    if not has_dimensions:
+        return
+    second = None if is_base else documents
+    yield "bits per byte", "macro", macro_bits_per_byte(base, second, seed=seed)
+    if has_neutral and not is_base:
+        macro, cells = excess_change(base, documents, seed=seed)
+        yield "excess bits per byte", "macro", macro
+        yield from _named("excess bits per byte", cells)
+
+
+def _named(measure: str, cells: Sequence[Cell]) -> Iterator[tuple[str, str, Estimate]]:
+    for cell in cells:
+        yield measure, cell.names["dimension"], cell.estimate
+
+
+def _part(table: pa.Table, arm: str, condition: str) -> pa.Table:
+    return table.filter(
+        pc.and_(pc.equal(table["arm"], arm), pc.equal(table["condition"], condition))
+    )
