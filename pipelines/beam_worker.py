@@ -24,23 +24,19 @@ from typing import Any
 
 _COMMAND = (sys.executable, "-m", "raicurate.pipelines.beam_worker")
 _DONE = b"."
-_ANNOTATORS = "RAICURATE_ANNOTATORS"
+_FORK = b"w"
+_LOAD = b"l"
+_LENGTH_BYTES = 8
 
 
 class WorkerHost:
     """The host, as seen by the runner. A context manager, at whose end all workers end."""
 
-    def __init__(self, annotators: Sequence[Mapping[str, Any]] = ()) -> None:
-        """Starts the host.
-
-        Args:
-            annotators: Those of a manifest, whose models the host loads for its workers.
-        """
+    def __init__(self) -> None:
         self._connections: list[socket.socket] = []
         self._requests, theirs = socket.socketpair()
-        environment = os.environ | {_ANNOTATORS: json.dumps(list(annotators))}
         with theirs:
-            self._process = subprocess.Popen(_COMMAND, stdin=theirs.fileno(), env=environment)
+            self._process = subprocess.Popen(_COMMAND, stdin=theirs.fileno())
 
     def __enter__(self) -> "WorkerHost":
         return self
@@ -57,6 +53,12 @@ class WorkerHost:
                 connection.shutdown(socket.SHUT_RDWR)
         self._process.wait()
 
+    def load(self, annotators: Sequence[Mapping[str, Any]]) -> None:
+        """Has the host load the models of the annotators of a manifest, for workers to come."""
+        content = json.dumps(list(annotators)).encode()
+        with contextlib.suppress(OSError):  # the host has ended: whoever starts a worker hears it
+            self._requests.sendall(_LOAD + len(content).to_bytes(_LENGTH_BYTES, "big") + content)
+
     def start_worker(self, environment: Mapping[str, str]) -> "Worker":
         """Starts a worker with some more environment variables.
 
@@ -65,7 +67,7 @@ class WorkerHost:
         """
         ours, theirs = socket.socketpair()
         with theirs:
-            socket.send_fds(self._requests, [b"w"], [theirs.fileno()])
+            socket.send_fds(self._requests, [_FORK], [theirs.fileno()])
         self._connections.append(ours)
         ours.sendall(json.dumps(dict(environment)).encode() + b"\n")
         return Worker(ours)
@@ -98,10 +100,14 @@ def main() -> None:
         os.dup2(nothing.fileno(), 0)
     _be_silent()
     _import_everything()
-    _load_models(json.loads(os.environ.pop(_ANNOTATORS, "[]")))
     gc.freeze()
     while True:
-        _, received, _, _ = socket.recv_fds(requests, 1, 1)
+        request, received, _, _ = socket.recv_fds(requests, 1, 1)
+        if request == _LOAD:
+            length = int.from_bytes(_exactly(requests, _LENGTH_BYTES), "big")
+            _load_models(json.loads(_exactly(requests, length)))
+            gc.freeze()
+            continue
         if not received:
             break
         if os.fork() == 0:
@@ -134,6 +140,10 @@ def _import_everything() -> None:
     spare_pandas()
     reading.registered()
     registry.registered()
+
+
+def _exactly(connection: socket.socket, length: int) -> bytes:
+    return connection.recv(length, socket.MSG_WAITALL)
 
 
 def _load_models(annotators: Sequence[Mapping[str, Any]]) -> None:

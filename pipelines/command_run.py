@@ -6,6 +6,7 @@ from pathlib import Path
 
 from raicurate.corpora_manifests.load import load_manifest
 from raicurate.pipelines.cli import print_json
+from raicurate.pipelines.keys import RunConfig
 from raicurate.pipelines.plan import Plan
 from raicurate.pipelines.progress import progress
 from raicurate.pipelines.run import RunResult, make_config, run
@@ -60,24 +61,27 @@ def _share(value: str) -> float:
 def execute(options: argparse.Namespace) -> int:
     """Runs the command."""
     started = time.monotonic()
-    manifest = load_manifest(options.manifest, options.overrides)
-    config = make_config(manifest, options.out, limit=options.limit, sample=options.sample)
     passed_on = tuple(options.passed_on)
+
+    def read() -> RunConfig:
+        manifest = load_manifest(options.manifest, options.overrides)
+        return make_config(manifest, options.out, limit=options.limit, sample=options.sample)
 
     def announce(plan: Plan) -> None:
         if not options.json:
             print("\n".join(plan_lines(plan)), flush=True)
 
-    with early_host(config, passed_on, options.workers) as host, progress(config.out):
+    with early_host(options.out, passed_on, options.workers, read) as (config, host):
         executor = BeamExecutor(passed_on, options.workers, host=host)
-        result = run(config, executor, announce)
+        with progress(config.out):
+            result = run(config, executor, announce)
     if options.json:
         print_json(_as_json(result))
     else:
         print("\n".join(totals_lines(result.totals)))
         seconds = time.monotonic() - started
         print(f"\nSnapshot {result.snapshot} in {options.out}, {seconds:.1f} s")
-    result.totals.check(manifest.output.error_budget)
+    result.totals.check(config.manifest.output.error_budget)
     return 0
 
 

@@ -125,30 +125,36 @@ def execute_graph(
 
 @contextlib.contextmanager
 def early_host(
-    config: RunConfig, options: Sequence[str], workers: int | None
-) -> Iterator[WorkerHost | None]:
-    """Starts the host of local workers before the plan is made, where it will be needed.
+    out: str, options: Sequence[str], workers: int | None, read: Callable[[], RunConfig]
+) -> Iterator[tuple[RunConfig, WorkerHost | None]]:
+    """Starts the host of local workers early where it will be needed, beside what comes before.
 
-    Workers then are ready by the time that there is a plan. Only a first run is sure to have work
-    for them.
+    Only a first run is sure to have work for workers.
 
     Args:
-        config: What the run was asked to do.
+        out: The output.
         options: See `BeamExecutor`.
         workers: See `BeamExecutor`.
+        read: Returns the configuration of the run.
+
+    Yields:
+        The configuration, and the host if one was started.
     """
     named = any(option.partition("=")[0] == "--runner" for option in options)
-    if named or storage.exists(pointer_path(config.out)) or not _has_much_input(config, workers):
-        yield None
-        return
-    annotators = [spec.model_dump(by_alias=True) for spec in config.manifest.annotators]
-    with WorkerHost(annotators) as host:
-        yield host
+    is_first = not named and not storage.exists(pointer_path(storage.absolute(out)))
+    with contextlib.ExitStack() as stack:
+        host = None
+        if is_first and workers is not None and workers > 1:
+            host = stack.enter_context(WorkerHost())
+        config = read()
+        if is_first and workers is None and _has_much_input(config):
+            host = stack.enter_context(WorkerHost())
+        if host is not None:
+            host.load([spec.model_dump(by_alias=True) for spec in config.manifest.annotators])
+        yield config, host
 
 
-def _has_much_input(config: RunConfig, workers: int | None) -> bool:
-    if workers is not None:
-        return workers > 1
+def _has_much_input(config: RunConfig) -> bool:
     if config.limit is not None or len(os.sched_getaffinity(0)) == 1:
         return False
     try:

@@ -13,14 +13,11 @@ from pathlib import Path
 import fasttext
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from raicurate.corpora_manifests.errors import ManifestError
+from raicurate.transforms.vocabulary import END, Vocabulary
 
-END = "</s>"
-"""The word that fastText sees at the end of every line."""
-
-# fastText's dictionary.cc: FNV-1a over signed bytes, and how the hashes of two words are joined.
+# As in fastText's dictionary.cc, the last one joins the hashes of two words.
 _FNV_BASIS = 2166136261
 _FNV_PRIME = 16777619
 _PAIR_FACTOR = np.uint64(116049371)
@@ -30,22 +27,27 @@ class WordTable:
     """Words and pairs of words with their evidence.
 
     Attributes:
-        words: The vocabulary; `END` is one of them.
+        vocabulary: The words.
     """
 
-    def __init__(self, words: pa.Array, evidence: np.ndarray, pairs: np.ndarray) -> None:
+    def __init__(
+        self, words: pa.Array, hashes: np.ndarray, evidence: np.ndarray, pairs: np.ndarray
+    ) -> None:
         """Makes a table.
 
         Args:
             words: The vocabulary, strings.
+            hashes: fastText's hash of every word.
             evidence: One number a word.
             pairs: One number for each bucket that pairs are hashed to.
         """
-        self.words = words
+        self.vocabulary = Vocabulary(words)
         self._pairs = pairs.astype(np.float32)
         # One more row, for words outside the vocabulary.
         self._evidence = np.append(evidence.astype(np.float32), np.float32(0))
-        self._hashes = np.append(_hashes(words), np.uint64(0))
+        self._stored_hashes = hashes
+        # fastText widens the signed 32 bits to 64.
+        self._hashes = np.append(hashes.astype(np.int64), 0).astype(np.uint64)
         self._end = words.index(END).as_py()
 
     @classmethod
@@ -81,6 +83,7 @@ class WordTable:
         # Stored with half precision; what is measured in training is what will be used.
         return cls(
             pa.array(words, pa.string()),
+            _hashes(words),
             rows[: len(words)].astype(np.float16),
             pairs.astype(np.float16),
         )
@@ -95,22 +98,23 @@ class WordTable:
         try:
             with pa.memory_map(str(path)) as file:
                 table = pa.ipc.open_file(file).read_all()
-            words, pairs = table.column("words")[0], table.column("pairs")[0]
-            evidence = table.column("evidence")[0]
+            words = table.column("words")[0].values
+            hashes, evidence, pairs = (
+                table.column(name)[0].values.to_numpy() for name in ("hashes", "evidence", "pairs")
+            )
         except (OSError, pa.ArrowInvalid, KeyError, IndexError) as error:
             raise ManifestError(
                 f"{path} is not a table of words; train the model anew or correct the path"
             ) from error
-        return cls(
-            words.values, evidence.values.to_numpy(), pairs.values.to_numpy(zero_copy_only=False)
-        )
+        return cls(words, hashes, evidence, pairs)
 
     def save(self, path: Path) -> None:
         """Writes the table to one Arrow file."""
         halves = pa.list_(pa.float16())
         table = pa.table(
             {
-                "words": pa.array([self.words.to_pylist()], pa.list_(pa.string())),
+                "words": pa.array([self.vocabulary.words.to_pylist()], pa.list_(pa.string())),
+                "hashes": pa.array([self._stored_hashes], pa.list_(pa.int32())),
                 "evidence": pa.array([self._evidence[:-1].astype(np.float16)], halves),
                 "pairs": pa.array([self._pairs.astype(np.float16)], halves),
             }
@@ -126,13 +130,9 @@ class WordTable:
         """
         if not len(lines):
             return np.zeros(0, dtype=np.float32)
-        lines = pc.binary_join_element_wise(lines.cast(pa.string()), END, " ")
-        split = pc.ascii_split_whitespace(lines)
-        starts = split.offsets.to_numpy()[:-1].astype(np.int64)
-        starts -= starts[0]
-        ids = pc.index_in(split.flatten(), value_set=self.words)
-        ids = ids.fill_null(len(self.words)).to_numpy(zero_copy_only=False)
-        known = ids < len(self.words)
+        ids, offsets = self.vocabulary.ids_of_lines(lines)
+        starts = offsets[:-1]
+        known = ids < len(self.vocabulary)
         hashes = self._hashes[ids]
         bucket = (hashes[:-1] * _PAIR_FACTOR + hashes[1:]) % np.uint64(len(self._pairs))
         paired = known[:-1] & known[1:] & (ids[:-1] != self._end)
@@ -145,9 +145,9 @@ class WordTable:
         return (1 / (1 + np.exp(-mean))).astype(np.float32)
 
 
-def _hashes(words: pa.Array) -> np.ndarray:
-    """Returns fastText's hash of every word, as its signed 32 bits are widened to 64."""
-    encoded = [word.encode() for word in words.to_pylist()]
+def _hashes(words: list[str]) -> np.ndarray:
+    """Returns fastText's hash of every word, FNV-1a over signed bytes, as 32 signed bits."""
+    encoded = [word.encode() for word in words]
     lengths = np.array([len(word) for word in encoded])
     matrix = np.zeros((max(lengths, default=0), len(encoded)), dtype=np.int8)
     for column, word in enumerate(encoded):
@@ -156,4 +156,4 @@ def _hashes(words: pa.Array) -> np.ndarray:
     for position, row in enumerate(matrix):
         mixed = (result ^ row.astype(np.uint32)) * np.uint32(_FNV_PRIME)
         result = np.where(position < lengths, mixed, result)
-    return result.astype(np.int32).astype(np.int64).astype(np.uint64)
+    return result.astype(np.int32)

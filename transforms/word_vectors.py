@@ -9,10 +9,9 @@ from pathlib import Path
 import fasttext
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from raicurate.corpora_manifests.errors import ManifestError
-from raicurate.transforms.word_table import END
+from raicurate.transforms.vocabulary import Vocabulary
 
 
 class WordVectors:
@@ -20,7 +19,7 @@ class WordVectors:
 
     Attributes:
         labels: The labels, without prefix.
-        words: The vocabulary; `END` is one of them.
+        vocabulary: The words.
     """
 
     def __init__(
@@ -34,7 +33,7 @@ class WordVectors:
             labels: The labels.
             output: One row a label.
         """
-        self.words = words
+        self.vocabulary = Vocabulary(words)
         self.labels = labels
         # One more row, for words outside the vocabulary.
         self._vectors = np.vstack([vectors, np.zeros_like(vectors[:1])]).astype(np.float32)
@@ -94,7 +93,7 @@ class WordVectors:
         vectors = self._vectors[:-1].astype(np.float16).ravel()
         table = pa.table(
             {
-                "words": pa.array([self.words.to_pylist()], strings),
+                "words": pa.array([self.vocabulary.words.to_pylist()], strings),
                 "vectors": pa.array([vectors], halves),
                 "labels": pa.array([self.labels], strings),
                 "output": pa.array([self._output.astype(np.float16).ravel()], halves),
@@ -115,14 +114,9 @@ class WordVectors:
         """
         if not len(lines):
             return [], np.zeros(0, dtype=np.float32), np.zeros((0, 2), dtype=np.int64)
-        # Without the space at the start, which would be followed by a word of no letters.
-        lines = pc.binary_join_element_wise(lines.cast(pa.string()), END, " ")
-        split = pc.ascii_split_whitespace(pc.ascii_ltrim_whitespace(lines))
-        offsets = split.offsets.to_numpy().astype(np.int64)
-        starts, words = offsets[:-1] - offsets[0], np.diff(offsets)
-        ids = pc.index_in(split.flatten(), value_set=self.words)
-        ids = ids.fill_null(len(self.words)).to_numpy(zero_copy_only=False)
-        known = np.add.reduceat((ids < len(self.words)).astype(np.int64), starts)
+        ids, offsets = self.vocabulary.ids_of_lines(lines)
+        starts, words = offsets[:-1], np.diff(offsets)
+        known = np.add.reduceat((ids < len(self.vocabulary)).astype(np.int64), starts)
         mean = np.add.reduceat(self._vectors[ids], starts) / known[:, None].astype(np.float32)
         # Not a product of matrices, whose last bits could depend on the other lines.
         scores = np.einsum("ld,kd->lk", mean, self._output, optimize=False)
