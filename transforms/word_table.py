@@ -8,6 +8,7 @@ splits and looks up words four times as fast as fastText reads them.
 Against fastText it leaves out pairs with a word outside the vocabulary.
 """
 
+import functools
 from pathlib import Path
 
 import fasttext
@@ -89,8 +90,9 @@ class WordTable:
         )
 
     @classmethod
+    @functools.lru_cache(maxsize=8)
     def load(cls, path: Path) -> "WordTable":
-        """Reads a table that `save` wrote.
+        """Returns a table that `save` wrote, read once for each process.
 
         Raises:
             ManifestError: There is none, or it is no such table.

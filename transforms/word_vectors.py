@@ -4,6 +4,7 @@ fastText spends its time on reading: Arrow splits and looks up the words of a ba
 as fast. The share of known words comes for free, and says how far an answer is to be trusted.
 """
 
+import functools
 from pathlib import Path
 
 import fasttext
@@ -63,8 +64,9 @@ class WordVectors:
         )
 
     @classmethod
+    @functools.lru_cache(maxsize=8)
     def load(cls, path: Path) -> "WordVectors":
-        """Reads what `save` wrote.
+        """Returns what `save` wrote, read once for each process.
 
         Raises:
             ManifestError: There is no such file, or it is another.
