@@ -3,6 +3,7 @@
 import argparse
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pyarrow as pa
@@ -21,6 +22,7 @@ from raicurate.probes.contamination import (
     Verdict,
     results,
 )
+from raicurate.probes.loaders import load_outside
 from raicurate.probes.probe_texts import probe_texts
 from raicurate.probes.suite import load_suite, resolve_suite
 
@@ -32,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of the command."""
     parser.add_argument(
         "suite", metavar="SUITE",
-        help="suite (.yaml), or texts as .jsonl, .jsonl.gz or .parquet with `id` and `text`",
+        help="suite (.yaml) or the name of a shipped one, or texts with `id` and `text` (.jsonl, "
+        ".jsonl.gz, .parquet)",
     )  # fmt: skip
     parser.add_argument(
         "inputs", nargs="+", metavar="RUN_OR_FILES",
@@ -94,7 +97,11 @@ def texts_to_find(suite: str) -> list[ProbeText]:
             found += [ProbeText(id, 0, text) for id, text in zip(*columns, strict=True)]
         return found
     loaded = load_suite(resolve_suite(suite))
-    return list(probe_texts([*loaded.items, *loaded.documents]))
+    asked: list[Any] = [*loaded.items, *loaded.documents]
+    for outside in loaded.outside:
+        outside_set = load_outside(outside)
+        asked += [*outside_set.items, *outside_set.documents]
+    return list(probe_texts(asked))
 
 
 def write_results(out: str, table: pa.Table) -> None:

@@ -4,15 +4,17 @@ from pathlib import Path
 
 import apache_beam as beam
 import numpy as np
+import orjson
 import pyarrow.parquet as pq
 import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-from helpers import write_jsonl
+from helpers import Curate, documents, make_manifest, write_jsonl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raicurate.corpora_manifests.errors import ContractError
 from raicurate.pipelines import storage
+from raicurate.pipelines.cli import main
 from raicurate.pipelines.contamination import FindProbe, corpora_of, dump_jobs, make_jobs, scan
 from raicurate.probes.contamination import (
     CONTAMINATED_WORDS,
@@ -23,6 +25,7 @@ from raicurate.probes.contamination import (
     read_verdicts,
     results,
 )
+from raicurate.probes.suite import load_suite, resolve_suite
 
 SENTENCE = (
     "The ferry master writes down who crossed, at what hour and with which load, and shows the "
@@ -164,6 +167,18 @@ def test_scan_of_files(tmp_path: Path, bundle_repeat: int) -> None:
     assert read_verdicts(tmp_path / "c.parquet") == {"item-0": True, "item-1": False}
 
 
+def test_an_item_is_clean_if_all_of_its_texts_are(tmp_path: Path) -> None:
+    """One contaminated text is enough; one that was not scanned leaves the item unknown."""
+    texts = [
+        ProbeText("found", 0, OTHER), ProbeText("found", 1, SENTENCE),
+        ProbeText("short", 0, OTHER), ProbeText("short", 1, "too short"),
+        ProbeText("clean", 0, OTHER),
+    ]  # fmt: skip
+    index = ProbeIndex(texts)
+    pq.write_table(results(index, index.scan(["1"], [SENTENCE]), WHOLE), tmp_path / "c.parquet")
+    assert read_verdicts(tmp_path / "c.parquet") == {"found": True, "clean": False}
+
+
 def test_nothing_is_scanned_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second scan reads no document; one changed file, or another probe, is looked through."""
     folder = _shards(tmp_path / "in")
@@ -204,6 +219,39 @@ def test_inputs(tmp_path: Path) -> None:
         assert sum(len(job.unit.files) for job in jobs) == files
     with pytest.raises(ContractError, match="no file"):
         make_jobs(corpora_of([str(folder / "x*.jsonl")]), _index(SENTENCE), str(tmp_path))
+
+
+def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command says what was found and how much was looked through; damage ends with 3."""
+    folder = _shards(tmp_path / "in")
+    probe = write_jsonl(
+        tmp_path / "p.jsonl", [{"id": "a", "text": SENTENCE}, {"id": "b", "text": OTHER}]
+    )
+    command = ["contamination", str(probe), str(folder), "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    assert "100.00%" in capsys.readouterr().out
+    assert read_verdicts(tmp_path / "out" / "contamination.parquet") == {"a": True, "b": False}
+    assert main([*command, "--json"]) == 0
+    summary = orjson.loads(capsys.readouterr().out)
+    assert summary["verdicts"] == {"contaminated": 1, "clean": 1, "unscanned": 0}
+    assert summary["coverage"]["documents"] == 123
+    assert SENTENCE not in (tmp_path / "out" / "contamination.json").read_text()
+    (folder / "3.jsonl.gz").write_bytes((folder / "3.jsonl.gz").read_bytes()[:90])
+    assert main(command) == 3
+    assert read_verdicts(tmp_path / "out" / "contamination.parquet") == {"a": True}
+    assert "a part of the training data" in capsys.readouterr().err
+
+
+def test_a_run_and_a_suite(tmp_path: Path, curate_here: Curate) -> None:
+    """Of a run, all that a model is trained on is looked through; a suite is named by its file."""
+    item = load_suite(resolve_suite("controllability")).items[0]
+    leaked = item.contexts[0] + item.continuations[0]
+    write_jsonl(tmp_path / "in" / "a.jsonl", [*documents(20), {"id": "leak", "text": leaked}])
+    curate_here(make_manifest(tmp_path / "in"), tmp_path / "run")
+    out = tmp_path / "out"
+    assert main(["contamination", "controllability", str(tmp_path / "run"), "--out", str(out)]) == 0
+    verdicts = read_verdicts(out / "contamination.parquet")
+    assert [name for name, found in verdicts.items() if found] == [item.id]
 
 
 def test_the_graph_keeps_to_the_portable_subset(tmp_path: Path) -> None:
