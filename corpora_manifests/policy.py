@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from raicurate.corpora_manifests.context_policy import Context as Context  # noqa: PLC0414
 from raicurate.corpora_manifests.model import Model
 from raicurate.corpora_manifests.pairs import Pairs
 from raicurate.corpora_manifests.vocabulary import (
@@ -160,30 +161,32 @@ class Rule(Model):
         return "full" if self.action == "contextualize" else "none"
 
 
-class Context(Model):
-    """How context is written.
-
-    Attributes:
-        styles: Styles to choose among; empty for all.
-        placement: Where the context stands: after the passage or before it.
-        max_added_ratio: Added characters over original characters must not exceed this...
-        max_added_chars: ...unless fewer characters than this are added.
-        fallback_language: Language of the context where a language has no templates; without
-            one, such documents are restricted.
-    """
-
-    styles: tuple[str, ...] = ()
-    placement: Literal["after", "before"] = "after"
-    max_added_ratio: float = Field(default=2.0, gt=0)
-    max_added_chars: int = Field(default=2000, ge=0)
-    fallback_language: str | None = None
-
-
 class PersonalData(Model):
     """Which personal data is masked in all that is published, and by what."""
 
     mask: tuple[PersonalDataKind, ...] = ("email", "phone", "ip", "card", "iban")
     placeholder: str = "<{kind}>"
+
+
+AuditCheck = Literal[
+    "functionality_auc",
+    "hateful_accuracy",
+    "non_hateful_accuracy",
+    "target_gap",
+    "intent_average_precision",
+    "intent_caught",
+    "topical_flagged",
+    "dialect_agreement",
+    "template_flagged",
+    "template_gap",
+    "ordinary_flagged",
+    "language_auc",
+    "calibration_error",
+    "severity_agreement",
+    "megabytes_per_second",
+    "escalated",
+]
+"""What `raicurate audit` measures and a policy can set a limit to."""
 
 
 class Policy(Model):
@@ -200,6 +203,8 @@ class Policy(Model):
         context: How context is written.
         personal_data: What is masked.
         pairs: Requests with refusals and benign twins; off where it is not set.
+        audit: Limits that the figures of a harm model must hold, by what is measured; `raicurate
+            audit` ends with 5 where one does not.
     """
 
     schema_version: Literal[1] = 1
@@ -212,6 +217,7 @@ class Policy(Model):
     context: Context = Context()
     personal_data: PersonalData = PersonalData()
     pairs: Pairs | None = None
+    audit: dict[AuditCheck, float] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _consistent(self) -> "Policy":

@@ -5,6 +5,7 @@ and in several variants each, and of *styles*: small Jinja2 frames that arrange 
 of their own. Which variants a document gets is a rendezvous hash of its id (`context_choice`).
 """
 
+import datetime
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,16 +20,16 @@ from raicurate.exercise_templates.context_choice import (
     Choices,
     draws_of,
 )
-from raicurate.exercise_templates.context_files import (
+from raicurate.exercise_templates.context_files import SHIPPED, read_languages
+from raicurate.exercise_templates.context_frames import Frames, Recipe
+from raicurate.exercise_templates.context_model import (
     LISTING_PARTS,
-    SHIPPED,
+    Fact,
     Language,
     NamedStyle,
     Variant,
     digest,
-    read_languages,
 )
-from raicurate.exercise_templates.context_frames import Frames, Recipe
 from raicurate.exercise_templates.context_request import (
     Arranged,
     ContextRequest,
@@ -127,6 +128,7 @@ class ContextLibrary:
             pieces += [lang, words.joiners.model_dump_json(), words.withheld or ""]
             pieces += [f"{hazard}={label}" for hazard, label in sorted(words.labels.items())]
             pieces += [entry.style.model_dump_json() for _, entry in sorted(words.styles.items())]
+            pieces += [fact.model_dump_json() for fact in words.facts]
             for (section, part), variants in sorted(words.parts.items()):
                 pieces += [section, part, *(variant.ref + variant.text for variant in variants)]
         return digest(*pieces)
@@ -163,6 +165,7 @@ class ContextLibrary:
                 pieces += sorted(f"{variant.ref}\0{variant.text}" for variant in variants)
         for name, label in sorted(words.labels.items()):
             pieces += [name, label]
+        pieces += [fact.model_dump_json() for fact in words.facts]
         return digest(*pieces)
 
     def request(
@@ -245,6 +248,20 @@ class ContextLibrary:
             self._notes[key] = self._frames[lang].withheld(hazard, kind)
         table, notes = self._notes[key]
         return notes[table[draws_of(document_id, attempt)[WITHHELD] >> SHIFT]].text
+
+    def facts(
+        self, lang: str, hazards: Iterable[str], regions: Sequence[str], as_of: datetime.date
+    ) -> list[Fact]:
+        """Returns the facts for some hazards in some regions that have not expired by a day."""
+        words = self._languages.get(lang)
+        asked = set(hazards)
+        return [
+            fact
+            for fact in (words.facts if words else ())
+            if fact.region in regions
+            and fact.expires >= as_of
+            and (not fact.hazards or asked.intersection(fact.hazards))
+        ]
 
     def pieces_of(self, lang: str) -> Iterator[str]:
         """Yields every wording that a context in a language can be made of, some of them twice.

@@ -18,7 +18,8 @@ from raicurate.exercise_templates.context_choice import (
     table_of,
     tables_by_rank,
 )
-from raicurate.exercise_templates.context_files import (
+from raicurate.exercise_templates.context_files import new_environment
+from raicurate.exercise_templates.context_model import (
     FACTS,
     LISTING_PARTS,
     PARTS,
@@ -28,7 +29,6 @@ from raicurate.exercise_templates.context_files import (
     Variant,
     digest,
     hash64,
-    new_environment,
 )
 from raicurate.exercise_templates.context_request import Arranged, fact_names
 

@@ -46,13 +46,11 @@ class Reachable:
 
     def digests(self) -> list[str]:
         """Returns the digests of all that could be written, in sorted order."""
-        fallback = self._policy.context.fallback_language
-        styles = self._policy.context.styles
+        context = self._policy.context
         digests = [
-            self._library.reachable_digest(language, hazard, kind, styles)
+            self._library.reachable_digest(language, hazard, kind, context.styles)
             for lang, hazard, kind in self._seen
-            for language in {lang, fallback}
-            if language is not None
+            for language in context.languages_for(lang)
         ]
         if digests and self._model is not None:
             digests.append(self._model)

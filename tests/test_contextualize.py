@@ -373,6 +373,98 @@ def test_support_speaks_to_the_person():
     assert "you" in part(result, "context")[0]
 
 
+def test_between_puts_the_context_behind_the_worst_paragraph():
+    """The text goes on after it, in short texts too."""
+    text = "bad one here.\n\nworse here.\n\nThe rest."
+    hazards = [hazard(0, 3, severity=2), hazard(15, 20, severity=4)]
+    (result,) = apply(row(text, hazards), policy=policy(placement="between"))
+    assert kinds(result) == ["original", "context", "original"]
+    assert result["text"].startswith("bad one here.\n\nworse here.\n\n")
+    assert result["text"].endswith("\n\nThe rest.")
+    assert recover_original(result["text"], result["spans"]) == text
+
+
+def test_far_passages_of_a_long_text_get_notes_of_their_own():
+    """The gravest passage gets the context that speaks of all, the others a note beside them."""
+    filler = "\n\n".join(["word " * 60] * 30)
+    text = f"insult.\n\n{filler}\n\nworse.\n\n{filler}"
+    at = text.index("worse")
+    hazards = [hazard(0, 6, "harassment", severity=2), hazard(at, at + 5, severity=4)]
+    (result,) = apply(row(text, hazards))
+    assert kinds(result) == ["original", "context", "original", "context", "original"]
+    note, full = part(result, "context")
+    assert result["text"].startswith("insult.\n\n" + note.strip())
+    assert len(note) < len(full)
+    refs = [span["ref"] for span in result["spans"] if span["kind"] == "context"]
+    assert [ref.rpartition("/")[2] for ref in refs] == ["harassment", "hate"]
+    assert recover_original(result["text"], result["spans"]) == text
+
+
+def test_a_fallback_may_be_named_by_language():
+    """One language falls back to another, and the rest stays restricted."""
+    chosen = policy(fallback_languages={"ko": "en"})
+    korean, chinese = apply(
+        row("text", [hazard(0, 4)], lang="ko"),
+        row("text", [hazard(0, 4)], lang="zh"),
+        policy=chosen,
+    )
+    assert "/en/" in korean["spans"][-1]["ref"]
+    assert (chinese["action"], chinese["rejection"]) == ("restrict", "no_template")
+
+
+def test_slurs_are_masked_where_the_policy_lists_them():
+    """Whole words and stems, in passages flagged as hate only, whatever else is done."""
+    chosen = policy(slurs={"terms": {"en": ["blorp*", "zed"]}})
+    text = "Blorps and zed and zedding. A blorp elsewhere."
+    expected = "[slur] and [slur] and zedding. A blorp elsewhere."
+    (result,) = apply(row(text, [hazard(0, 27)]), policy=chosen)
+    assert result["text"].startswith(expected)
+    assert kinds(result)[:2] == ["withheld", "original"]
+    kept = row(text, [hazard(0, 27, stance="topical")], action="keep")
+    assert apply(kept, policy=chosen)[0]["text"] == expected
+    assert apply(kept | {"lang": "de"}, policy=chosen)[0]["text"] == text
+    assert apply(row(text, [hazard(0, 27, "cyber")]), policy=chosen)[0]["text"].startswith(text)
+
+
+def test_control_tokens_are_spans_and_the_original_comes_back():
+    """Tokens close before the context, and none of them counts as original."""
+    chosen = policy(control_tokens={"scope": "segments", "dropout": 0})
+    text = "bad words here"
+    (result,) = apply(row(text, [hazard(0, 14)]), policy=chosen)
+    assert kinds(result) == ["tag", "original", "tag", "context"]
+    assert result["text"].startswith("<|hate|>bad words here<|/hate|>\n\n")
+    assert recover_original(result["text"], result["spans"]) == text
+    before = policy(control_tokens={"scope": "segments", "dropout": 0}, placement="before")
+    (result,) = apply(row(text, [hazard(0, 14)]), policy=before)
+    assert kinds(result) == ["context", "tag", "original", "tag"]
+
+
+def test_facts_stand_in_a_context_only_where_the_policy_names_their_region(tmp_path):
+    """A fact that has expired, or is of another region or hazard, is left out."""
+    fact = {"region": "DE", "source": "example.org", "expires": "2026-12-31"}
+    content = {
+        "version": 1,
+        "licence": "CC0-1.0",
+        "language": "en",
+        "reviewed_by_native_speaker": True,
+        "facts": [
+            fact | {"text": "A fact for everyone there."},
+            fact | {"text": "A fact on other things.", "hazards": ["cyber"]},
+            fact | {"text": "A fact elsewhere.", "region": "AT"},
+            fact | {"text": "A stale fact.", "expires": "2026-01-01"},
+        ],
+    }
+    (tmp_path / "facts.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    library = ContextLibrary.load([tmp_path])
+    assert library.digest != LIBRARY.digest
+    rows = batch(row("bad words", [hazard(0, 3)]))
+    wanted = policy(facts={"regions": ["DE"], "as_of": "2026-06-01"})
+    (result,) = contextualize(rows, wanted, library, Checks()).to_pylist()
+    assert result["text"].endswith("\n\nA fact for everyone there.")
+    (plain,) = contextualize(rows, POLICY, library, Checks()).to_pylist()
+    assert " fact" not in plain["text"].rpartition("\n\n")[2]
+
+
 TEXT = st.text(
     st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("\n \t\r.\u2029")),
     max_size=120,
@@ -409,10 +501,15 @@ KIND = st.sampled_from(["email", "phone"])
 
 
 @settings(max_examples=150, deadline=None)
-@given(documents(), st.sampled_from(["after", "before"]))
-def test_spans_tile_the_text_and_give_back_what_was_not_removed(document, placement):
+@given(
+    documents(),
+    st.sampled_from(["after", "before", "between"]),
+    st.sampled_from([None, "segments", "words"]),
+)
+def test_spans_tile_the_text_and_give_back_what_was_not_removed(document, placement, scope):
     """For any Unicode text, its original spans are the original less what was removed."""
-    (result,) = apply(document, policy=policy(placement=placement))
+    tokens = {"scope": scope, "dropout": 0, "rate": 0.5} if scope else None
+    (result,) = apply(document, policy=policy(placement=placement, control_tokens=tokens))
     text = document["text"]
     assert result["rejection"] is None
     assert tiles(result)
@@ -431,7 +528,8 @@ def test_spans_tile_the_text_and_give_back_what_was_not_removed(document, placem
     assert recover_original(result["text"], result["spans"]) == kept
     if not gone:
         assert recover_original(result["text"], result["spans"]).encode() == text.encode()
-    assert len(part(result, "context")) == 1
+    assert 1 <= len(part(result, "context")) <= 4
+    assert scope or "tag" not in kinds(result)
 
 
 @settings(max_examples=60, deadline=None)

@@ -602,3 +602,19 @@ def test_a_record_only_rule_has_another_digest_than_one_that_stores_the_text():
     when = {"stances": ["intent"]}
     text, record = (policy(rule("x", when, store=store)) for store in ("text", "record"))
     assert digest(ROWS, text) != digest(ROWS, record)
+
+
+def test_a_share_of_benign_lookalikes_gets_a_note():
+    """Kept text that only talks about a hazard is drawn by id; nothing else is touched."""
+
+    def kinds(rows, **changes):
+        return [document["context_kind"] for document in decided(rows, **changes)]
+
+    rows = [row(hazard(stance="topical"), id=f"d{number}") for number in range(400)]
+    rows += [row(hazard(stance="topical"), hazard(stance="intent")), row()]
+    wanted = {"lookalike_rate": 0.3}
+    found = kinds(rows, context=wanted)
+    assert 80 < found[:400].count("note") < 160
+    assert found[400:] == ["none", "none"]
+    assert kinds(rows[200:], context=wanted) == found[200:]
+    assert set(kinds(rows)) == {"none"}

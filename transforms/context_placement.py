@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from raicurate.transforms.context_rows import Hazard
 
@@ -11,6 +12,7 @@ the text: about a screen and a half, so that a note is never a page away from th
 
 _MIN_CHARS_FOR_POSITION = 600
 _SEVERAL_PASSAGES = 3
+_MAX_PLACES = 5
 # A blank line further away than this does not end the paragraph in a useful sense; then a line
 # break does.
 _MAX_PARAGRAPH_CHARS = 1500
@@ -41,26 +43,81 @@ def position_of(length: int, passages: Sequence[Hazard]) -> str:
     return "beginning" if middle < 1 / 3 else "end" if middle > 2 / 3 else "middle"
 
 
-def insertion(
-    text: str, passages: Sequence[Hazard], removed: Sequence[tuple[int, int]], before: bool
-) -> int:
+class Place(NamedTuple):
+    """Where a context goes, and which passages it speaks of.
+
+    Attributes:
+        at: Position in the original text, in code points.
+        hazards: The passages that it stands beside.
+        leads: Whether it is the one that speaks of the whole document.
+    """
+
+    at: int
+    hazards: Sequence[Hazard]
+    leads: bool
+
+
+def places(
+    text: str, hazards: Sequence[Hazard], removed: Sequence[tuple[int, int]], placement: str
+) -> list[Place]:
     """Returns where in a text its context goes.
+
+    A long text of which passages stand pages apart gets a short note at each of them beside the
+    context at the gravest, so that none is far from what it speaks of.
 
     Args:
         text: The original text.
-        passages: Its flagged passages; at least one.
+        hazards: Its flagged passages; at least one.
         removed: Stretches of the original that will not stand any more; never split.
-        before: Whether the context leads.
+        placement: `after`, `before` or `between`, as in the policy.
     """
-    if len(text) <= LONG_TEXT_CHARS:
-        return 0 if before else len(text)
-    if before:
-        at = _paragraph_start(text, min(passage.start for passage in passages))
+    long = len(text) > LONG_TEXT_CHARS
+    if not long and placement != "between":
+        return [Place(0 if placement == "before" else len(text), hazards, True)]
+    groups = _groups(hazards) if long else [list(hazards)]
+    worst = max(range(len(groups)), key=lambda number: _gravity(groups[number]))
+    kept = sorted(
+        sorted(range(len(groups)), key=lambda number: (number != worst, number))[:_MAX_PLACES]
+    )
+    found = [
+        Place(_beside(text, groups[number], removed, placement), groups[number], number == worst)
+        for number in kept
+    ]
+    # Two groups may end in the same paragraph; then the one that leads speaks for both.
+    at = {place.at: place for place in sorted(found, key=lambda place: place.leads)}
+    return [at[position] for position in sorted(at)]
+
+
+def _groups(hazards: Sequence[Hazard]) -> list[list[Hazard]]:
+    """Returns passages in groups that stand at least a page apart."""
+    groups: list[list[Hazard]] = []
+    end = 0
+    for hazard in sorted(hazards, key=lambda h: (h.start, h.end, h.hazard, h.stance)):
+        if groups and hazard.start - end <= LONG_TEXT_CHARS:
+            groups[-1].append(hazard)
+        else:
+            groups.append([hazard])
+        end = max(end, hazard.end)
+    return groups
+
+
+def _gravity(hazards: Sequence[Hazard]) -> tuple[bool, int, float]:
+    return max((h.stance != "topical", h.severity, h.score) for h in hazards)
+
+
+def _beside(
+    text: str, hazards: Sequence[Hazard], removed: Sequence[tuple[int, int]], placement: str
+) -> int:
+    if placement == "before":
+        at = _paragraph_start(text, min(hazard.start for hazard in hazards))
+    elif placement == "between":
+        worst = max(hazards, key=lambda h: (h.stance != "topical", h.severity, h.score, h.end))
+        at = _paragraph_end(text, worst.end)
     else:
-        at = _paragraph_end(text, max(passage.end for passage in passages))
+        at = _paragraph_end(text, max(hazard.end for hazard in hazards))
     for start, end in removed:
         if start < at < end:
-            return start if before else end
+            return start if placement == "before" else end
     return at
 
 

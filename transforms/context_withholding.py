@@ -1,7 +1,10 @@
 """What gives way in a text: passages to notes that say what is missing, personal data to masks."""
 
+import functools
+import re
 from collections.abc import Callable, Iterable, Sequence
 
+from raicurate.corpora_manifests.context_policy import Slurs
 from raicurate.corpora_manifests.policy import PersonalData
 from raicurate.transforms.context_assembly import Edit
 from raicurate.transforms.context_rows import Hazard
@@ -95,3 +98,40 @@ def placed(notes: list[Edit], over: list[Edit]) -> list[Edit]:
         if start < mask.end:
             edits.append(mask._replace(start=start))
     return sorted(edits)
+
+
+@functools.lru_cache(maxsize=64)
+def _slur_pattern(terms: tuple[str, ...]) -> re.Pattern[str]:
+    # The longest first, so that a term is masked whole where another begins like it.
+    longest = sorted(terms, key=lambda term: (-len(term), term))
+    forms = (
+        re.escape(term[:-1]) + r"\w*" if term.endswith("*") else re.escape(term) for term in longest
+    )
+    return re.compile(rf"(?<!\w)(?:{'|'.join(forms)})(?!\w)", re.IGNORECASE)
+
+
+def slur_masks(
+    text: str, lang: str | None, hazards: Sequence[Hazard], wanted: Slurs | None
+) -> list[Edit]:
+    """Returns the placeholders for slurs in passages flagged as hate, in order and apart.
+
+    Args:
+        text: The original text.
+        lang: Its language.
+        hazards: Its hazards.
+        wanted: Which words are slurs, and what stands in their place; None to mask none.
+    """
+    terms = wanted.terms.get(lang or "", ()) if wanted is not None else ()
+    if wanted is None or not terms:
+        return []
+    found = {
+        match.span()
+        for hazard in hazards
+        if hazard.hazard == "hate"
+        for match in _slur_pattern(terms).finditer(text, hazard.start, hazard.end)
+    }
+    edits: list[Edit] = []
+    for start, end in sorted(found):
+        if not edits or start >= edits[-1].end:
+            edits.append(Edit(start, end, "withheld", "slur", wanted.placeholder))
+    return edits

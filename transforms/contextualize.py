@@ -4,8 +4,9 @@ The original stays recoverable: everything added or replaced is a span of its ow
 marked `original` give back, byte for byte, what was neither withheld nor masked.
 """
 
-import bisect
+import datetime
 import functools
+import operator
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -13,10 +14,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from raicurate.corpora_manifests.context_policy import Context
 from raicurate.corpora_manifests.policy import Policy
 from raicurate.corpora_manifests.vocabulary import DATA_ACTIONS
 from raicurate.transforms.context_assembly import Edit, assemble, recover_original
-from raicurate.transforms.context_placement import insertion, position_of
+from raicurate.transforms.context_placement import Place, places, position_of
 from raicurate.transforms.context_rows import (
     OUTPUT,
     Document,
@@ -25,17 +27,19 @@ from raicurate.transforms.context_rows import (
     Results,
     documents_of,
 )
-from raicurate.transforms.context_withholding import masks, placed, withheld
+from raicurate.transforms.context_withholding import masks, placed, slur_masks, withheld
+from raicurate.transforms.control_tokens import token_edits
 from raicurate.transforms.verify_context import Checks, Written, rejections
 
 __all__ = ["FAILED_RULE", "OUTPUT", "ContextWriter", "contextualize", "recover_original"]
 
-VERSION = "1"
+VERSION = "2"
 """Part of the keys of units: raised when the same words and labels would make another text."""
 
 ATTEMPTS = 3
 
 FAILED_RULE = "context-not-accepted"
+_MAX_FACTS = 3
 NO_TEMPLATE = "no_template"
 NO_HAZARD = "no_hazard"
 
@@ -72,6 +76,11 @@ class ContextWriter(Protocol):
 
     def write(self, request: Any, attempt: int = 0) -> _Context | None:
         """Returns the context for a document, another one for each attempt, or None."""
+
+    def facts(
+        self, lang: str, hazards: Any, regions: Sequence[str], as_of: datetime.date
+    ) -> Sequence[Any]:
+        """Returns the facts for some hazards in some regions; each has a `text`."""
 
     def withheld_note(
         self, document_id: str, lang: str, hazard: str, kind: Any, attempt: int = 0
@@ -116,10 +125,15 @@ def _rows_to_touch(batch: pa.RecordBatch, policy: Policy) -> np.ndarray:
         pc.fill_null(pc.not_equal(batch["withhold"], "nothing"), False),
     )
     if policy.personal_data.mask:
-        has_data = pc.greater(pc.fill_null(pc.list_value_length(batch["personal_data"]), 0), 0)
-        wanted = pc.or_(wanted, has_data)
+        wanted = pc.or_(wanted, _has_any(batch["personal_data"]))
+    if policy.context.slurs is not None:
+        wanted = pc.or_(wanted, _has_any(batch["active_hazards"]))
     rows: np.ndarray = np.flatnonzero(pc.and_(published, wanted).to_numpy(zero_copy_only=False))
     return rows
+
+
+def _has_any(lists: pa.Array) -> pa.Array:
+    return pc.greater(pc.fill_null(pc.list_value_length(lists), 0), 0)
 
 
 def _work(
@@ -159,9 +173,14 @@ def _work(
 
 
 def _without_context(document: Document, policy: Policy) -> Result:
-    """Returns a document with nothing but its personal data masked."""
-    edits = masks(len(document.text), document.personal_data, policy.personal_data)
-    return Result(document.row, *assemble(document.text, edits))
+    """Returns a document with nothing but personal data and slurs masked."""
+    return Result(document.row, *assemble(document.text, _masks(document, policy)))
+
+
+def _masks(document: Document, policy: Policy) -> list[Edit]:
+    text, wanted = document.text, policy.personal_data
+    slurs = slur_masks(text, document.lang, document.hazards, policy.context.slurs)
+    return placed(slurs, masks(len(text), document.personal_data, wanted))
 
 
 def _failed(document: Document, policy: Policy, reason: str) -> Result:
@@ -175,9 +194,9 @@ def _write(
     document: Document, policy: Policy, library: ContextWriter, attempt: int
 ) -> Written | None:
     """Returns one attempt at a document, or None where no language has words for it."""
-    for lang in (document.lang, policy.context.fallback_language):
+    for lang in policy.context.languages_for(document.lang):
         if lang in library.languages:
-            written = _write_in(str(lang), document, policy, library, attempt)
+            written = _write_in(lang, document, policy, library, attempt)
             if written is not None:
                 return written
     return None
@@ -186,36 +205,78 @@ def _write(
 def _write_in(
     lang: str, document: Document, policy: Policy, library: ContextWriter, attempt: int
 ) -> Written | None:
-    text, hazards = document.text, document.hazards
+    text, hazards, wanted = document.text, document.hazards, policy.context
     note_for = functools.partial(_note, library, document.id, lang, attempt)
     notes = withheld(len(text), hazards, document.withhold, note_for)
     if notes is None:
         return None
-    edits = placed(notes, masks(len(text), document.personal_data, policy.personal_data))
-    removed = [(edit.start, edit.end) for edit in edits]
-    pieces = tuple([note.text for note in notes])
-    added = "\n\n".join(pieces)
+    replaced = placed(notes, _masks(document, policy))
+    removed = [(edit.start, edit.end) for edit in replaced]
+    pieces: tuple[str, ...] = tuple([note.text for note in notes])
+    added = list(pieces)
+    contexts: list[Edit] = []
     if document.kind != "none":
-        request = library.request(
-            document_id=document.id,
-            lang=lang,
-            kind=document.kind,
-            hazards=_facts(hazards),
-            role=document.role,
-            styles=policy.context.styles,
-            placement=policy.context.placement,
-            position=position_of(len(text), hazards),
+        for place in places(text, hazards, removed, wanted.placement):
+            found = _context(lang, document, place, wanted, library, attempt)
+            if found is None:
+                return None
+            contexts.append(Edit(place.at, place.at, "context", found.refs[0], found.text))
+            added.append(found.text)
+            # Wordings count only where all that is added is known to be made of some.
+            pieces = (*pieces, *found.pieces) if found.pieces else ()
+    edits = replaced
+    if wanted.control_tokens is not None:
+        closings, openings = token_edits(
+            document.id, text, hazards, replaced, wanted.control_tokens
         )
-        found = library.write(request, attempt)
-        if found is None:
-            return None
-        added = f"{added}\n\n{found.text}" if added else found.text
-        # Wordings count only where all that is added is known to be made of some.
-        pieces = (*pieces, *found.pieces) if found.pieces else ()
-        at = insertion(text, hazards, removed, policy.context.placement == "before")
-        edits = _with_context(edits, Edit(at, at, "context", found.refs[0], found.text))
+        edits = _in_order(openings, edits)
+        contexts = _in_order(closings, contexts)
+    edits = _in_order(contexts, edits)
     passages = [text[hazard.start : hazard.end] for hazard in hazards]
-    return Written(text, *assemble(text, edits), removed, added, lang, passages, pieces)
+    joined = "\n\n".join(added) if len(added) > 1 else added[0] if added else ""
+    return Written(text, *assemble(text, edits), removed, joined, lang, passages, pieces)
+
+
+def _context(
+    lang: str,
+    document: Document,
+    place: Place,
+    wanted: Context,
+    library: ContextWriter,
+    attempt: int,
+) -> _Context | None:
+    """Returns the context for a place: the one that leads speaks of all of the document."""
+    hazards = document.hazards if place.leads else place.hazards
+    found = library.write(
+        library.request(
+            # A note beside another passage is not worded like the context that leads.
+            document_id=document.id if place.leads else f"{document.id}#{place.at}",
+            lang=lang,
+            kind=document.kind if place.leads else "note",
+            hazards=_facts(hazards),
+            role=document.role if place.leads else "web",
+            styles=wanted.styles,
+            placement="before" if wanted.placement == "before" else "after",
+            position=position_of(len(document.text), hazards) if place.leads else "",
+        ),
+        attempt,
+    )
+    if found is None or wanted.facts is None or not place.leads or document.kind == "note":
+        return found
+    names = [hazard.hazard for hazard in hazards]
+    facts = library.facts(lang, names, wanted.facts.regions, wanted.facts.as_of)
+    said = tuple([fact.text for fact in facts[:_MAX_FACTS]])
+    return _WithFacts(found, said) if said else found
+
+
+class _WithFacts:
+    """A context with sentences from the table of facts as its last paragraph."""
+
+    def __init__(self, context: _Context, facts: tuple[str, ...]) -> None:
+        self.text = "\n\n".join((context.text, " ".join(facts)))
+        self.refs = context.refs
+        self.lang = context.lang
+        self.pieces = (*context.pieces, *facts) if context.pieces else ()
 
 
 def _note(
@@ -224,10 +285,11 @@ def _note(
     return library.withheld_note(document_id, lang, hazard, kind, attempt)
 
 
-def _with_context(edits: list[Edit], context: Edit) -> list[Edit]:
-    """Returns the edits with a context among them, ahead of what begins in the same place."""
-    index = bisect.bisect_left(edits, context.start, key=lambda edit: edit.start)
-    return [*edits[:index], context, *edits[index:]]
+def _in_order(first: list[Edit], second: list[Edit]) -> list[Edit]:
+    """Returns edits in order; of those in the same place, the first ones go ahead."""
+    if not first or not second:
+        return first or second
+    return sorted((*first, *second), key=operator.itemgetter(0))
 
 
 def _facts(hazards: Sequence[Hazard]) -> list[tuple[Any, ...]]:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raicurate.corpora_manifests.digests import digest
+from raicurate.corpora_manifests.digests import digest, draw_of
 from raicurate.corpora_manifests.manifest import Corpus
 from raicurate.corpora_manifests.policy import Condition, Policy, Rule
 from raicurate.corpora_manifests.vocabulary import HAZARD_DIMENSION, HAZARDS, STANCES
@@ -123,12 +123,14 @@ class Decider:
         self._hazards_digest.update(np.where(active, entry_severity, -1).astype(np.int8).tobytes())
 
         take = pa.array(chosen)
+        kinds = _by_rule([rule.context_kind for rule in self._rules], take)
+        kinds = self._with_lookalikes(kinds, annotations, entries, active, chosen)
         hazards = self._active_hazards(entries, active, entry_severity, rows)
         return pa.RecordBatch.from_arrays(
             [
                 _by_rule([rule.action for rule in self._rules], take),
                 _by_rule([rule.name for rule in self._rules], take),
-                _by_rule([rule.context_kind for rule in self._rules], take),
+                kinds,
                 _by_rule([rule.withhold for rule in self._rules], take),
                 _by_rule([rule.store for rule in self._rules], take),
                 pa.array(severity, mask=~measured, type=pa.int8()),
@@ -141,6 +143,31 @@ class Decider:
     def digest(self) -> str:
         """Returns the digest of all decisions so far."""
         return digest(VERSION, self._documents_digest.hexdigest(), self._hazards_digest.hexdigest())
+
+    def _with_lookalikes(
+        self,
+        kinds: pa.Array,
+        annotations: pa.RecordBatch,
+        entries: _Entries,
+        active: np.ndarray,
+        chosen: np.ndarray,
+    ) -> pa.Array:
+        """Returns the kinds of context, with notes for a share of the benign lookalikes.
+
+        A lookalike is kept without a context, and only talks about what it was flagged for.
+        """
+        rate = self._policy.context.lookalike_rate
+        if not rate:
+            return kinds
+        plain = [rule.action == "keep" and rule.context_kind == "none" for rule in self._rules]
+        lookalike = np.zeros(annotations.num_rows, dtype=bool)
+        lookalike[entries.row[active]] = True
+        lookalike[entries.row[active & (entries.stance != STANCES.index("topical"))]] = False
+        lookalike &= np.array(plain)[chosen]
+        ids = annotations.column("id")
+        for row in np.flatnonzero(lookalike).tolist():
+            lookalike[row] = draw_of("lookalike", ids[row].as_py()) < rate
+        return pc.if_else(pa.array(lookalike), "note", kinds)
 
     def _thresholds(self, entries: _Entries, langs: pa.Array) -> np.ndarray:
         if not len(entries):
