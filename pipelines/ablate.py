@@ -39,6 +39,9 @@ from raicurate.probes.tiny_transformer import Training, train, training_key
 
 Tell = Callable[[str], None]
 
+# Given and asked, such a clause fits in the window of the small transformer.
+_MAX_CLAUSE_CHARS = 500
+
 
 @dataclass(frozen=True, slots=True)
 class Questions:
@@ -105,7 +108,12 @@ def ablate(manifest: AblationManifest, out: Path, tell: Tell) -> dict[str, Any]:
         read_exercises(run, manifest.language),
         [document.text for document in read],
     )
-    clauses = [clause for clause in read_clauses(run) if clause.language == manifest.language]
+    clauses = [
+        clause
+        for clause in read_clauses(run)
+        if clause.language == manifest.language
+        and len(clause.heading) + len(clause.text) <= _MAX_CLAUSE_CHARS
+    ]
     wanted = Questions(
         list(_asks(suite, manifest.language, clauses)),
         [*asked, *unseen_documents(clauses)],

@@ -47,8 +47,8 @@ class Training:
     width: int = 128
     layers: int = 4
     heads: int = 4
-    window: int = 256
-    batch: int = 16
+    window: int = 512
+    batch: int = 8
     rate: float = 3e-3
 
 
