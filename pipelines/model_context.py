@@ -19,14 +19,9 @@ from raicurate.exercise_templates.prompts import load_prompt
 from raicurate.pipelines import storage
 from raicurate.pipelines.answer_cache import AnswerCache, Asker
 from raicurate.transforms.contextualize import contextualize
+from raicurate.transforms.llm_answers import judge, replaced
 from raicurate.transforms.llm_client import Answer, ChatClient
-from raicurate.transforms.llm_context import (
-    ContextTask,
-    context_tasks,
-    judge,
-    model_digest,
-    replaced,
-)
+from raicurate.transforms.llm_context import ContextTask, context_tasks, model_digest
 from raicurate.transforms.verify_context import Checks
 
 _MIN_BYTES_PER_TOKEN = 3
