@@ -1,9 +1,14 @@
 """Clauses are found where a policy states them, and every part is a stretch of the document."""
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from raicurate.transforms.clause import Clause
 from raicurate.transforms.clause_packs import shipped_packs
 from raicurate.transforms.clauses import extract_clauses
 from raicurate.transforms.policy_document import PolicyDocument, read_policy
+from raicurate.transforms.schema import CLAUSE_PARTS
 
 
 def read(text: str, language: str = "en") -> tuple[PolicyDocument, list[Clause]]:
@@ -62,3 +67,113 @@ def test_language_without_pack_has_no_clauses() -> None:
     _, clauses = read("Você deve fazer isso.", "xx")
     assert clauses == []
     assert shipped_packs().missing(["en", "xx", None]) == {"und": 1, "xx": 1}
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "modality"),
+    [
+        ("en", "Users may appeal within 14 days.", "permission"),
+        ("en", "Attackers can read the file.", None),
+        ("en", "Must we do this?", None),
+        ("en", "Please report abuse.", "recommendation"),
+        ("en", "Use of cookies is described below.", None),
+        ("en", "Never share a password.", "prohibition"),
+        ("en", "A breach is an event that exposes data.", "definition"),
+        ("en", "Your account will be suspended.", "consequence"),
+        ("en", "This rule does not apply to guests.", "exception"),
+        ("en", "The purpose of this policy is to protect people.", "purpose"),
+        ("en", "Members who must travel are insured.", None),
+        ("de", "Der Betreiber muss Vorfälle melden.", "obligation"),
+        ("de", "Sie müssen dies nicht angeben.", "permission"),
+        ("de", "Verwenden Sie lange Passwörter.", "recommendation"),
+        ("de", "Geben Sie keine Passwörter weiter.", "prohibition"),
+        ("de", "Folge: Eine Verwarnung durch das Team.", "consequence"),
+        ("fr", "Vous ne devez pas partager votre compte.", "prohibition"),
+        ("fr", "Il est recommandé de chiffrer les données.", "recommendation"),
+        ("fr", "Vous pouvez retirer votre consentement.", "permission"),
+        ("fr", "Le responsable doit informer les personnes.", "obligation"),
+        ("es", "Los usuarios no deben compartir contraseñas.", "prohibition"),
+        ("es", "Se recomienda cifrar los datos.", "recommendation"),
+        ("es", "El proveedor deberá notificar el incidente.", "obligation"),
+        ("es", "Usted puede solicitar una copia.", "permission"),
+        ("it", "Gli utenti devono rispettare le regole.", "obligation"),
+        ("it", "Non è consentito condividere la password.", "prohibition"),
+        ("it", "Si consiglia di cifrare i dati.", "recommendation"),
+        ("pt", "Os usuários devem respeitar as regras.", "obligation"),
+        ("pt", "É proibido compartilhar senhas.", "prohibition"),
+        ("pt", "Recomendamos o uso de senhas longas.", "recommendation"),
+        ("ja", "利用者は、パスワードを共有してはならない。", "prohibition"),
+        ("ja", "事業者は、事故を直ちに報告しなければならない。", "obligation"),
+        ("ja", "長いパスワードを使用することを推奨します。", "recommendation"),
+        ("hi", "उपयोगकर्ता को पासवर्ड साझा नहीं करना चाहिए।", "prohibition"),
+        ("hi", "डेटा को एन्क्रिप्ट करना अनिवार्य है।", "obligation"),
+        ("ar", "يجب على المستخدم حماية كلمة المرور.", "obligation"),
+        ("ar", "لا يجوز للمستخدم مشاركة كلمة المرور.", "prohibition"),
+    ],
+)
+def test_modality(language: str, text: str, modality: str | None) -> None:
+    """Each language tells rules of every kind from facts, possibilities and questions."""
+    _, clauses = read(f"# Title\n\n{text}\n", language)
+    assert [clause.modality for clause in clauses] == ([modality] if modality else [])
+
+
+def test_title_leads_to_its_list() -> None:
+    """Items under a title that says what they are inherit from it."""
+    document, clauses = read(
+        "## Unacceptable behavior\n\n- Threats of any kind\n- Insults of people\n"
+    )
+    assert [clause.modality for clause in clauses] == ["prohibition", "prohibition"]
+    assert clauses[0].lead is not None
+    assert document.words(clauses[0].lead) == "Unacceptable behavior"
+
+
+def test_restricted_permission_is_told_apart() -> None:
+    """Where something "may only" be done, no more than that is permitted."""
+    _, (only,) = read("Staff may only open files that they need.")
+    _, (free,) = read("Staff may open files that they need.")
+    assert (only.restricted, free.restricted) == (True, False)
+
+
+def test_id_depends_on_the_words_alone() -> None:
+    """Case, spacing, markup and place do not change the id; a word does."""
+    ids = {
+        read(text)[1][0].id
+        for text in (
+            "You must leave.",
+            "# A\n\nyou  **must**\nleave.",
+            "- You must leave.",
+        )
+    }
+    assert len(ids) == 1
+    assert read("You must stay.")[1][0].id not in ids
+
+
+def test_every_phrase_of_every_pack_is_read() -> None:
+    """All packs that ship can be used."""
+    packs = shipped_packs()
+    assert set(packs.languages) >= {"ar", "de", "en", "es", "fr", "hi", "it", "ja", "pt"}
+    for language in packs.languages:
+        assert packs.get(f"{language}-XX") is packs.get(language)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(
+        st.sampled_from(
+            ["You", "must", "not", "may only", "if", ",", "unless", ".", "\n\n- ", ":", "means",
+             "because", "\"AI\"", "**", "do not", "share", "need not", "İ", "(", ")", "?", "# "]
+        ),
+        max_size=30,
+    ).map(" ".join),
+    st.sampled_from(["en", "de", "ja", "ar"]),
+)  # fmt: skip
+def test_every_part_stands_in_the_text(text: str, language: str) -> None:
+    """Whatever the text, each field is a stretch of it that has words."""
+    document, clauses = read(text, language)
+    assert len({clause.id for clause in clauses}) == len(clauses)
+    for clause in clauses:
+        for name in CLAUSE_PARTS:
+            span = getattr(clause, name)
+            if span is not None:
+                assert 0 <= span.start < span.end <= len(text)
+                assert document.words(span)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from raicurate.transforms.clause import DEONTIC, Modality
 from raicurate.transforms.clause_packs import ClausePack, Marker, Modal
-from raicurate.transforms.phrases import Found
+from raicurate.transforms.phrases import Found, PhraseFinder
 
 Bounds = tuple[int, int]
 
@@ -22,7 +22,13 @@ _EDGE = ' ,;.:!?،؛؟。、；：!？।"”»'
 # How far before or after its modal the one addressed may stand.
 _AGENT_CHARS = 80
 _TERM_WORDS = 9
+_TERM_CHARS = 120
 _NEAR_WORDS = 3
+_MIN_NAME_CHARS = 3
+_CLOSING = ' "”»)]*_'
+_QUESTION_MARKS = ("?", "？", "؟")
+_LABEL_END = re.compile(r"[ ]?[:：]")
+_PARENTHESES = re.compile(r"\([^()]*\)")
 # Words that may stand between a comma and the subordinate clause after it.
 _CONJOINED = frozenset(
     {"und", "oder", "auch", "nur", "außer", "insbesondere", "aber", "jedoch", "selbst"}
@@ -64,15 +70,36 @@ class Fields:
     rationale: Bounds | None = None
 
 
-def stated_fields(pack: ClausePack, stretch: Stretch, defines: bool) -> Fields | None:
+def stated_fields(pack: ClausePack, stretch: Stretch, title: str) -> Fields | None:
     """Returns what a sentence says with words of its own, or None where it is no clause.
 
     Args:
         pack: The words of its language.
         stretch: The sentence.
-        defines: Whether it stands where terms are defined.
+        title: The title above it, in lower case.
     """
-    return _definition(pack, stretch, defines) or _ruled(pack, stretch)
+    if is_question(stretch):
+        return None
+    return (
+        _labelled(pack, stretch) or definition_fields(pack, stretch, title) or _ruled(pack, stretch)
+    )
+
+
+def is_question(stretch: Stretch) -> bool:
+    """Returns whether a sentence asks, and so states nothing."""
+    return stretch.lower[: stretch.end].rstrip(_CLOSING).endswith(_QUESTION_MARKS)
+
+
+def _labelled(pack: ClausePack, stretch: Stretch) -> Fields | None:
+    """Returns the fields of a sentence that begins with a word for what it is, and a colon."""
+    label = pack.labels.at(stretch.lower, stretch.start, stretch.end)
+    if label is None:
+        return None
+    colon = _LABEL_END.match(stretch.lower, label.end, stretch.end)
+    content = None if colon is None else _trim(stretch.lower, colon.end(), stretch.end)
+    if content is None:
+        return None
+    return Fields(label.value, action=content, quantity=_quantity(pack, stretch))
 
 
 def inherited_fields(pack: ClausePack, stretch: Stretch, lead: Fields) -> Fields:
@@ -104,6 +131,8 @@ def _ruled(pack: ClausePack, stretch: Stretch) -> Fields | None:
             continue
         agent = parts.agent()
         if hit.value.strength == "with_agent" and agent is None:
+            continue
+        if hit.value.strength == "with_person" and parts.person() is None:
             continue
         if _MONTH.match(stretch.text, max(hit.start - 3, stretch.start)):
             continue
@@ -158,7 +187,7 @@ def _passive(pack: ClausePack, lower: str, action: Bounds) -> bool:
 
 def imperative_fields(pack: ClausePack, stretch: Stretch) -> Fields | None:
     """Returns what a sentence says that tells to do something in the imperative, or None."""
-    if not pack.imperatives:
+    if not pack.imperatives or is_question(stretch):
         return None
     lower = stretch.lower
     if pack.file.verb_final:
@@ -175,10 +204,11 @@ def imperative_fields(pack: ClausePack, stretch: Stretch) -> Fields | None:
             # "If in doubt, ask."
             comma = _first_comma(lower, start, stretch.end)
             start = stretch.end if comma is None else comma + 1
-        while start < stretch.end and not lower[start].isalnum():
-            start += 1
+        start = _after_openers(pack, lower, start, stretch.end)
         begins = pack.imperatives.at(lower, start, stretch.end)
-        if begins is None:
+        if begins is None or pack.not_modal.at(lower, start, stretch.end):
+            return None
+        if pack.not_after_imperative.at(lower, begins.end + 1, stretch.end):
             return None
         hit = begins
         # "Do not share": the action is "share"; "Share": it is the verb itself.
@@ -196,7 +226,18 @@ def imperative_fields(pack: ClausePack, stretch: Stretch) -> Fields | None:
     )
 
 
-def _definition(pack: ClausePack, stretch: Stretch, defines: bool) -> Fields | None:
+def _after_openers(pack: ClausePack, lower: str, start: int, end: int) -> int:
+    """Returns where a sentence goes on after "please" and the like."""
+    while True:
+        while start < end and not lower[start].isalnum():
+            start += 1
+        opener = pack.openers.at(lower, start, end)
+        if opener is None:
+            return start
+        start = opener.end
+
+
+def definition_fields(pack: ClausePack, stretch: Stretch, title: str) -> Fields | None:
     """Returns the fields of a sentence that says what a term means."""
     lower = stretch.lower
     quoted = _QUOTED_TERM.match(lower, *stretch.bounds)
@@ -208,7 +249,9 @@ def _definition(pack: ClausePack, stretch: Stretch, defines: bool) -> Fields | N
                 verb = None
         if verb is not None and verb.start - quoted.end() <= _AGENT_CHARS:
             return _defined(pack, stretch, quoted.span(1), (verb.start, verb.end))
-    verb = pack.definition_verbs.first(lower, *stretch.bounds)
+    verb = pack.definition_verbs.first(
+        lower, stretch.start, min(stretch.end, stretch.start + _TERM_CHARS)
+    )
     if verb is not None:
         term = _trim(lower, stretch.start, verb.start)
         if (
@@ -217,7 +260,9 @@ def _definition(pack: ClausePack, stretch: Stretch, defines: bool) -> Fields | N
             and not any(mark in lower[slice(*term)] for mark in _COMMAS)
         ):
             return _defined(pack, stretch, term, (verb.start, verb.end))
-    if defines:
+    if (found := _described(pack, stretch, title)) is not None:
+        return found
+    if pack.definition_titles.first(title, 0, len(title)) is not None:
         colon = re.compile(r":|：| [–—-] ").search(lower, *stretch.bounds)
         if (
             colon is not None
@@ -228,6 +273,22 @@ def _definition(pack: ClausePack, stretch: Stretch, defines: bool) -> Fields | N
             if term is not None and meaning is not None:
                 return Fields("definition", object=term, action=meaning)
     return None
+
+
+def _described(pack: ClausePack, stretch: Stretch, title: str) -> Fields | None:
+    """Returns the fields of "A policy is a document that ...", or "Phishing is an attack ..."."""
+    lower = stretch.lower
+    copula = pack.copulas.first(lower, stretch.start, min(stretch.end, stretch.start + _TERM_CHARS))
+    if copula is None or lower.count(" ", stretch.start, copula.start) > _TERM_WORDS:
+        return None
+    term = _trim(lower, stretch.start, copula.start)
+    if term is None or any(mark in lower[slice(*term)] for mark in _COMMAS):
+        return None
+    article = pack.articles.at(lower, *stretch.bounds)
+    name = _PARENTHESES.sub("", lower[slice(*term)]).strip()
+    if article is None and (len(name) < _MIN_NAME_CHARS or name not in title):
+        return None
+    return _defined(pack, stretch, term, (copula.start, copula.end))
 
 
 def _defined(pack: ClausePack, stretch: Stretch, term: Bounds, verb: Bounds) -> Fields | None:
@@ -290,7 +351,7 @@ class _Parts:
                 self._keep(kind, begin, hit.end)
                 self.main_start = max(self.main_start, hit.end)
                 continue
-            comma = _last_comma(lower, hit.end, start)
+            comma = max(_last_comma(lower, hit.end, start), lower.rfind(")", hit.end, start))
             if comma < 0:
                 # The clause that it opens holds the modal.
                 self.subordinate = kind != "reason" or hit.start > self.stretch.start
@@ -335,6 +396,8 @@ class _Parts:
         opens = not lower[begin : hits[0].start].strip()
         if opens and begin > self.main_start:
             return True
+        if pack.file.comma_before_clause:
+            return False
         # "who must", "that you must"; but not "who confirms must".
         between = _trim(lower, hits[-1].end, start)
         if between is None:
@@ -348,13 +411,27 @@ class _Parts:
 
     def agent(self) -> Bounds | None:
         """Returns who is addressed: named in the main clause, near the modal."""
-        pack, lower, (start, end) = self.pack, self.stretch.lower, self.modal
-        found = list(pack.agents.find(lower, max(self.main_start, start - _AGENT_CHARS), start))
+        return self._named(self.pack.agents)
+
+    def person(self) -> Bounds | None:
+        """Returns the reader, author or user that is the subject of the main clause."""
+        found = self._named(self.pack.persons)
+        if found is None or found[0] >= self.modal[0] or self.pack.file.verb_final:
+            return found
+        lower = self.stretch.lower
+        begin = max(_last_comma(lower, self.main_start, self.modal[0]) + 1, self.main_start)
+        near = lower.count(" ", found[1], self.modal[0]) <= _NEAR_WORDS
+        first = lower.count(" ", begin, found[0]) <= _NEAR_WORDS
+        return found if near or first else None
+
+    def _named(self, names: PhraseFinder[None]) -> Bounds | None:
+        lower, (start, end) = self.stretch.lower, self.modal
+        found = list(names.find(lower, max(self.main_start, start - _AGENT_CHARS), start))
         if found:
             return found[-1].start, found[-1].end
-        if pack.file.subject_after_modal:
-            near = pack.agents.first(lower, end, min(end + 40, self.stretch.end))
-            if near is not None and lower.count(" ", end, near.start) <= 2:
+        if self.pack.file.subject_after_modal:
+            near = names.first(lower, end, min(end + 40, self.stretch.end))
+            if near is not None and lower.count(" ", end, near.start) <= _NEAR_WORDS:
                 return near.start, near.end
         return None
 

@@ -32,7 +32,7 @@ Text = Annotated[str, Field(min_length=1)]
 Phrase = Annotated[Text, AfterValidator(_readable)]
 Phrases = tuple[Phrase, ...]
 
-Strength = Literal["always", "imposed", "with_agent", "negated", "restricted"]
+Strength = Literal["always", "imposed", "with_agent", "with_person", "negated", "restricted"]
 MarkerKind = Literal["condition", "exception", "reason"]
 MarkerSide = Literal["before", "after"]
 STRENGTHS: tuple[Strength, ...] = get_args(Strength)
@@ -48,6 +48,7 @@ class ModalWords(Model):
         imposed: As `always`, but the subject lays it on others ("we do not allow").
         with_agent: Carry it only where the clause addresses someone ("you may", but not "the page
             may").
+        with_person: Carry it only where the clause addresses the reader, the author or a user.
         negated: As `always`, but the modal is negated ("need not" is a permission).
         restricted: As `always`; the permission holds only as far as it is stated ("may only").
     """
@@ -55,6 +56,7 @@ class ModalWords(Model):
     always: Phrases = ()
     imposed: Phrases = ()
     with_agent: Phrases = ()
+    with_person: Phrases = ()
     negated: Phrases = ()
     restricted: Phrases = ()
 
@@ -71,11 +73,15 @@ class DefinitionWords(Model):
 
     Attributes:
         verbs: Stand between a term and what it means.
+        articles: Open a sentence that defines, if one of the copulas follows soon.
+        copulas: Stand between a term and what it is.
         after_quote: Do so after a term in quotation marks only, since they say much else.
         titles: Titles of sections that list definitions.
     """
 
     verbs: Phrases = ()
+    articles: Phrases = ()
+    copulas: Phrases = ()
     after_quote: Phrases = ()
     titles: Phrases = ()
 
@@ -102,10 +108,15 @@ class ClausePackFile(Model):
         comma_before_clause: Whether a comma stands before every subordinate clause.
         verb_final: Whether a clause ends with its verb, so that the action precedes the modal.
         agents: Who can be addressed by a rule.
+        persons: Those among them that are the reader, the author or a user.
         modals: The words of each modality.
         not_modal: Phrases in which a modal says something else ("may be due to").
         imperatives: Verbs that, as the first word of a sentence, carry a modality.
-        leads: What the introduction of a list says to be wrong, wanted or allowed without a modal.
+        openers: Words that may stand before an imperative ("please").
+        not_after_imperative: Words before which it is no imperative ("use of").
+        labels: Words that, before a colon, say what a sentence is ("Consequence:").
+        leads: What the introduction of a list, or the title above it, says to be wrong, wanted or
+            allowed without a modal.
         conditions: Markers of conditions.
         exceptions: Markers of exceptions.
         reasons: Markers of reasons and purposes within a clause.
@@ -131,9 +142,13 @@ class ClausePackFile(Model):
     comma_before_clause: bool = False
     verb_final: bool = False
     agents: Phrases
+    persons: Phrases = ()
     modals: dict[Modality, ModalWords]
     not_modal: Phrases = ()
     imperatives: dict[Modality, Phrases] = Field(default_factory=dict)
+    openers: Phrases = ()
+    not_after_imperative: Phrases = ()
+    labels: dict[Modality, Phrases] = Field(default_factory=dict)
     leads: dict[Modality, Phrases] = Field(default_factory=dict)
     conditions: Markers
     exceptions: Markers
@@ -221,6 +236,10 @@ class ClausePack:
             spaces,
         )
         self.agents = _finder(file.agents, spaces)
+        self.persons = _finder(file.persons, spaces)
+        self.openers = _finder(file.openers, spaces)
+        self.not_after_imperative = _finder(file.not_after_imperative, spaces)
+        self.labels = _by_modality(file.labels, spaces)
         self.not_modal = _finder(file.not_modal, spaces)
         self.imperatives = _by_modality(file.imperatives, spaces)
         self.leads = _by_modality(file.leads, spaces)
@@ -229,6 +248,8 @@ class ClausePack:
         self.passives = _finder(file.passives, spaces)
         self.reason_sentences = _finder(file.reason_sentences, spaces)
         self.definition_verbs = _finder(file.definitions.verbs, spaces)
+        self.articles = _finder(file.definitions.articles, spaces)
+        self.copulas = _finder(file.definitions.copulas, spaces)
         self.after_quote = _finder(file.definitions.after_quote, spaces)
         self.definition_titles = _finder(file.definitions.titles, spaces)
         self.skip_sections = _finder(file.skip_sections, spaces)

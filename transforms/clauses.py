@@ -16,10 +16,11 @@ from raicurate.transforms.clause_fields import (
     Stretch,
     imperative_fields,
     inherited_fields,
+    is_question,
     stated_fields,
 )
 from raicurate.transforms.clause_packs import ClausePack, ClausePacks
-from raicurate.transforms.phrases import PhraseFinder
+from raicurate.transforms.phrases import PhraseFinder, folded
 from raicurate.transforms.policy_document import Block, PolicyDocument
 from raicurate.transforms.sentences import sentences
 
@@ -28,6 +29,7 @@ _WORD = re.compile(r"\w")
 _SPACES = re.compile(r"\s+")
 # Shorter stretches hold no rule, longer ones no single one.
 _MIN_CHARS = 8
+_LEAD_WORDS = 12
 _MAX_CHARS = 1500
 
 
@@ -70,6 +72,10 @@ class _Extractor:
         self.pack = pack
         self.leads: dict[int, _Lead | None] = {}
         self.ids: set[str] = set()
+        self.section_leads: dict[int, _Lead | None] = {}
+        self.headings = {
+            block.section: block for block in document.blocks if block.kind == "heading"
+        }
 
     def clauses(self) -> list[Clause]:
         found: list[Clause] = []
@@ -82,7 +88,8 @@ class _Extractor:
                 continue
             if block.section not in skipped:
                 skipped[block.section] = self._skips(block.section)
-            if skipped[block.section]:
+            if skipped[block.section] and block.kind != "paragraph":
+                # Reading lists and the like; what a paragraph there says may be a rule.
                 continue
             for stretch, lead, fields in self._of_block(index, block, index in introducing):
                 clause = self._clause(block, stretch, lead, fields)
@@ -104,19 +111,51 @@ class _Extractor:
             for cell in _cells(block)
             for bounds in self._sentences(block, cell)
         ]
+        title = self._title(block)
         for number, stretch in enumerate(stretches):
-            fields = stated_fields(self.pack, stretch, self._defines(block, number))
+            fields = stated_fields(self.pack, stretch, title)
             last = number == len(stretches) - 1
             if introduces and last and self._lead_of(index) is not None:
                 # It is kept with each of its items, and says nothing complete without them.
                 continue
             lead = None
-            if fields is None and number == 0 and block.kind == "item" and block.marker:
-                lead = None if block.lead is None else self._lead_of(block.lead)
+            if (
+                fields is None
+                and number == 0
+                and block.kind == "item"
+                and block.marker
+                and not is_question(stretch)
+            ):
+                lead = self._lead_of_item(block)
                 fields = None if lead is None else inherited_fields(self.pack, stretch, lead.fields)
             fields = fields or imperative_fields(self.pack, stretch)
             if fields is not None:
                 yield stretch, lead, fields
+
+    def _title(self, block: Block) -> str:
+        path = self.document.section_path(block)
+        return folded(path[-1]) if path else ""
+
+    def _lead_of_item(self, block: Block) -> _Lead | None:
+        lead = None if block.lead is None else self._lead_of(block.lead)
+        if lead is None and block.depth == 0:
+            lead = self._lead_of_section(block.section)
+        return lead
+
+    def _lead_of_section(self, section: int) -> _Lead | None:
+        """Returns the title of a section as what leads to its lists ("Prohibited conduct")."""
+        if section not in self.section_leads:
+            self.section_leads[section] = None
+            heading = self.headings.get(section)
+            if heading is not None:
+                words = heading.words
+                bounds = (0, len(words.text))
+                told = self.pack.leads.first(words.lower, *bounds)
+                if told is not None:
+                    self.section_leads[section] = _Lead(
+                        heading, Stretch(words.text, words.lower, *bounds), Fields(told.value)
+                    )
+        return self.section_leads[section]
 
     def _sentences(self, block: Block, cell: tuple[int, int]) -> Iterator[tuple[int, int]]:
         words = block.words
@@ -126,15 +165,6 @@ class _Extractor:
         ):
             if _MIN_CHARS <= last - first <= _MAX_CHARS:
                 yield start + first, start + last
-
-    def _defines(self, block: Block, number: int) -> bool:
-        """Returns whether a block stands where terms are defined."""
-        if number:
-            return False
-        if block.kind == "definition":
-            return True
-        path = self.document.section_path(block)
-        return bool(path) and any(self.pack.definition_titles.find(path[-1].lower(), 0, 999))
 
     def _lead_of(self, index: int) -> _Lead | None:
         """Returns the lead that a block gives its list, its own or that of its own lead."""
@@ -151,9 +181,15 @@ class _Extractor:
             return None
         stretch = Stretch(words.text, words.lower, *bounds[-1])
         opens = words.text.endswith(_LEAD_END)
-        fields = stated_fields(self.pack, stretch, False) or imperative_fields(self.pack, stretch)
+        fields = stated_fields(self.pack, stretch, "")
+        if fields is None:
+            # "Do not:", but not "Consider these measures:", after which anything may follow.
+            fields = imperative_fields(self.pack, stretch)
+            if fields is not None and fields.modality != "prohibition":
+                fields = None
         if fields is None or fields.modality == "definition":
-            told = self.pack.leads.first(words.lower, *bounds[-1])
+            short = words.lower.count(" ", *stretch.bounds) < _LEAD_WORDS
+            told = self.pack.leads.first(words.lower, *stretch.bounds) if opens or short else None
             fields = None if told is None else Fields(told.value)
         elif not opens and fields.action is not None:
             # A whole rule of its own, beside which the list stands.

@@ -1,12 +1,12 @@
 """Finds phrases in running text, in time that hardly grows with their number.
 
 A phrase is written as plain words with four signs: `(is|are)` for one of several, `[not]` for a
-word that may be missing, `*` for any ending, and `…` for words in between, within one clause.
+word that may be missing, `*` for any letters, and `…` for words in between, within one clause.
 """
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
@@ -16,7 +16,7 @@ _ALTERNATIVES = re.compile(r"\(([^()]*)\)|\[([^\[\]]*)\]([ ]?)")
 _GAP_CHARS = 90
 _CLAUSE_END = ",;:.!?،؛؟。、；：।"
 _SIGNS = re.compile(r"\((?P<any>[^()]*)\)|\[(?P<maybe>[^\[\]]*)\] ?|\s*…\s*|.")
-_KEY = re.compile(r"[^*… ]+(?: [^*… ]+)*?")
+_WORD = re.compile(r"\w")
 MAX_EXPANSIONS = 5000
 """How many plain phrases one phrase may stand for."""
 
@@ -66,7 +66,7 @@ def expand(phrase: str) -> list[str]:
         plain.append(" ".join("".join(pieces).split()))
     if any(set("()[]|") & set(text) for text in plain):
         raise ValueError("brackets do not pair, or stand within each other")
-    if any(not _KEY.match(text) for text in plain):
+    if any(not _WORD.search(text) or text.startswith("…") for text in plain):
         raise ValueError("a phrase must begin with a word")
     return plain
 
@@ -85,12 +85,16 @@ class PhraseFinder(Generic[Value]):
             ValueError: A phrase cannot be read.
         """
         self._spaces = spaces
+        self._open: list[_Phrase[Value]] = []
         by_key: dict[str, list[_Phrase[Value]]] = {}
         for phrase, value in phrases:
             plain = folded(phrase)
             ready = _Phrase(re.compile(self._pattern(plain)), value)
             for key in dict.fromkeys(self._key(words) for words in expand(plain)):
-                by_key.setdefault(key, []).append(ready)
+                if key:
+                    by_key.setdefault(key, []).append(ready)
+                elif ready not in self._open:
+                    self._open.append(ready)
         self._by_key: dict[str, tuple[re.Pattern[str], tuple[_Phrase[Value], ...]]] = {}
         for key in by_key:
             # Where a key is found, one that it begins with is found too.
@@ -98,14 +102,15 @@ class PhraseFinder(Generic[Value]):
                     for one in those]  # fmt: skip
             any_of = "|".join(dict.fromkeys(one.pattern.pattern for one in near))
             self._by_key[key] = re.compile(any_of.replace("(?P<gap>", "(?:")), tuple(near)
-        keys = sorted(by_key, key=lambda key: (-len(key), key))
         bound = r"\b" if spaces else ""
         self._finder = (
-            re.compile(bound + "(?:" + "|".join(map(re.escape, keys)) + ")") if keys else None
+            re.compile(bound + _any_key(sorted(by_key, key=lambda key: (-len(key), key))))
+            if by_key
+            else None
         )
 
     def __bool__(self) -> bool:
-        return self._finder is not None
+        return self._finder is not None or bool(self._open)
 
     def find(self, lower: str, start: int, end: int) -> Iterator[Found[Value]]:
         """Yields the phrases in `lower[start:end]`, which do not overlap, in order."""
@@ -126,10 +131,13 @@ class PhraseFinder(Generic[Value]):
         return next(self.find(lower, start, end), None)
 
     def at(self, lower: str, start: int, end: int) -> Found[Value] | None:
-        """Returns the phrase that begins at `start`, if any."""
-        if self._finder is None or (hit := self._finder.match(lower, start, end)) is None:
-            return None
-        return self._best(self._by_key[hit[0]][1], lower, start, end)
+        """Returns the phrase that begins at `start`, if any.
+
+        Phrases that begin with `*` are found here only.
+        """
+        hit = None if self._finder is None else self._finder.match(lower, start, end)
+        near = () if hit is None else self._by_key[hit[0]][1]
+        return self._best((*near, *self._open), lower, start, end)
 
     def _best(
         self, phrases: Iterable[_Phrase[Value]], lower: str, start: int, end: int
@@ -184,6 +192,20 @@ def _any_of(words: str) -> str:
     """Returns the pattern of words divided by bars, longer ones first."""
     choices = sorted(words.split("|"), key=lambda word: (-len(word), word))
     return "|".join(re.escape(word).replace(r"\ ", " ") for word in choices).replace(r"\*", r"\w*")
+
+
+def _any_key(keys: Sequence[str]) -> str:
+    """Returns the pattern of any of `keys`, the longest first, with common beginnings once."""
+    by_first: dict[str, list[str]] = {}
+    for key in keys:
+        by_first.setdefault(key[:1], []).append(key[1:])
+    ends = by_first.pop("", None) is not None
+    choices = [re.escape(first) + (_any_key(rest) if rest != [""] else "")
+               for first, rest in by_first.items()]  # fmt: skip
+    if not choices:
+        return ""
+    pattern = choices[0] if len(choices) == 1 and not ends else f"(?:{'|'.join(choices)})"
+    return f"{pattern}?" if ends else pattern
 
 
 def folded(text: str) -> str:
