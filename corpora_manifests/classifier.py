@@ -25,13 +25,11 @@ class Split(Model):
         group: Dotted name of the field that holds rows together; by default each row stands alone.
         held_out: Values of `group` that are held out for the test, as they are written here.
         test: Share of the groups that is held out for the test, drawn by hash of the group.
-        calibrate: Share of the other groups that calibrates and is not trained on.
     """
 
     group: str | None = None
     held_out: tuple[str, ...] = ()
     test: float = Field(default=0.2, ge=0, le=1)
-    calibrate: float = Field(default=0.1, ge=0, lt=1)
 
 
 class Passage(Model):
@@ -67,6 +65,78 @@ def load_passages(path: Path) -> PassageFile:
     return validated(PassageFile, read_yaml(path), str(path))
 
 
+class SentenceGroup(Model):
+    """Sentences of one language that share a label, some with places for names of groups.
+
+    Attributes:
+        lang: Their language.
+        text_type: What they are.
+        stance: Their stance.
+        hazards: What they are about.
+        texts: `{one}` stands for a person or an adjective, `{many}` for a group of people.
+    """
+
+    lang: str
+    text_type: TextType
+    stance: Stance | Literal["none"]
+    hazards: tuple[Hazard, ...] = ()
+    texts: tuple[str, ...] = Field(min_length=1)
+
+
+class SentenceFile(Model):
+    """Labelled sentences that were written for a classifier."""
+
+    license: str = Field(min_length=1)
+    groups: tuple[SentenceGroup, ...] = Field(min_length=1)
+
+
+def load_sentences(path: Path) -> SentenceFile:
+    """Returns the labelled sentences in a YAML file.
+
+    Raises:
+        ManifestError: The file is not valid.
+    """
+    return validated(SentenceFile, read_yaml(path), str(path))
+
+
+IdentityWords = dict[str, dict[Literal["one", "many"], tuple[str, ...]]]
+"""Neutral words for people by language and number."""
+
+
+def load_identity_terms(path: Path) -> dict[str, dict[str, list[str]]]:
+    """Returns the neutral words for groups of people in a YAML file, by language and number.
+
+    Raises:
+        ManifestError: The file is not valid.
+    """
+    terms = validated(IdentityTermFile, read_yaml(path), str(path)).identity_terms
+    return {lang: {n: list(words) for n, words in own.items()} for lang, own in terms.items()}
+
+
+class IdentityTermFile(Model):
+    """Neutral words for groups of people."""
+
+    license: str = Field(min_length=1)
+    identity_terms: IdentityWords
+
+
+class RatingFile(Model):
+    """Severities, 0 to 5, that readers gave to texts of public sets: by set, then by id."""
+
+    version: int = Field(ge=1)
+    raters: int = Field(ge=1)
+    ratings: dict[str, dict[str, Annotated[int, Field(ge=0, le=5)]]]
+
+
+def load_ratings(path: Path) -> RatingFile:
+    """Returns the ratings in a YAML file.
+
+    Raises:
+        ManifestError: The file is not valid.
+    """
+    return validated(RatingFile, read_yaml(path), str(path))
+
+
 class LabelledSet(Model):
     """One public set of labelled texts.
 
@@ -94,6 +164,12 @@ class LabelledSet(Model):
         split: Which rows are held out.
         weight: How often a row is repeated in training; below 1 the share of rows that is used.
         use: Trained on and tested, or only tested (`audit`).
+        form: `rows`, or `sentences` for a YAML file of `SentenceFile`, whose places for names of
+            groups are filled with terms drawn from `identity_terms`.
+        balanced: Whether its harmful and harmless texts count the same in sum, since it was made
+            with a mix that says nothing of the world (functional tests, say).
+        covers: Hazards that the set labels wherever they occur: a harmful text without one of
+            these is an example against it. Other hazards may go unlabelled in it.
     """
 
     name: Name
@@ -116,6 +192,9 @@ class LabelledSet(Model):
     split: Split = Split()
     weight: float = Field(default=1.0, gt=0, le=100)
     use: Literal["train", "audit"] = "train"
+    form: Literal["rows", "sentences"] = "rows"
+    balanced: bool = False
+    covers: tuple[Hazard | Literal["all"], ...] = ()
 
 
 class FastTextParameters(Model):
@@ -146,6 +225,45 @@ class FastTextParameters(Model):
     dsub: int = Field(default=2, ge=1)
 
 
+class ScreenParameters(Model):
+    """How the word-level model is trained, and what it sends on.
+
+    Attributes:
+        bits: Runs of words are hashed into `2 ** bits` buckets.
+        penalty: Of the squared weights.
+        min_texts: Buckets in fewer texts have no weight.
+        documents: Share of ordinary long documents that may be sent on.
+        short_recall: Share of harmful texts of a single passage that must be sent on; they cost
+            little.
+    """
+
+    bits: int = Field(default=18, ge=8, le=24)
+    penalty: float = Field(default=0.05, gt=0)
+    min_texts: int = Field(default=3, ge=1)
+    documents: float = Field(default=0.05, gt=0, lt=1)
+    short_recall: float = Field(default=0.98, gt=0, lt=1)
+
+
+class HeadParameters(Model):
+    """How the passage-level model is trained.
+
+    Attributes:
+        bits: Runs of words and characters are hashed into `2 ** bits` buckets.
+        penalty: Of the squared weights.
+        min_texts: Buckets in fewer texts have no weight.
+        steps: Most steps of the solver.
+        folds: Scores for calibration come from models that did not see the text, of so many folds.
+        typos: Share of the statements that are trained on once more with misspellings.
+    """
+
+    bits: int = Field(default=19, ge=8, le=24)
+    penalty: float = Field(default=1.0, gt=0)
+    min_texts: int = Field(default=2, ge=1)
+    steps: int = Field(default=25, ge=1)
+    folds: int = Field(default=3, ge=2)
+    typos: float = Field(default=0.25, ge=0, le=1)
+
+
 class ClassifierManifest(Model):
     """Everything that decides what a trained harm model says.
 
@@ -161,9 +279,9 @@ class ClassifierManifest(Model):
         hazards: From the names of hazards in the sets to those of the vocabulary; names that are
             not listed are left out.
         sets: The labelled sets.
-        word: Parameters of the word-level model that sees every document.
-        passage: Parameters of the model with subwords that sees what the first escalates.
-        escalation_recall: Share of harmful passages that the word-level model must escalate.
+        identity_terms: YAML file with neutral words for groups of people, beside the manifest.
+        screen: Parameters of the word-level model that sees every document.
+        heads: Parameters of the passage-level model that sees what the first sends on.
         min_auc: A language whose held-out AUC is lower counts as not measured.
         min_test_examples: A language needs this many held-out texts of each kind, harmful and
             not, to count as measured.
@@ -179,9 +297,9 @@ class ClassifierManifest(Model):
     languages: tuple[str, ...] = Field(min_length=1)
     hazards: dict[str, Hazard] = Field(default_factory=dict)
     sets: tuple[LabelledSet, ...] = Field(min_length=1)
-    word: FastTextParameters = FastTextParameters()
-    passage: FastTextParameters = FastTextParameters()
-    escalation_recall: float = Field(default=0.95, gt=0, lt=1)
+    identity_terms: str | None = None
+    screen: ScreenParameters = ScreenParameters()
+    heads: HeadParameters = HeadParameters()
     min_auc: float = Field(default=0.75, ge=0.5, le=1)
     min_test_examples: int = Field(default=50, ge=1)
 

@@ -16,6 +16,7 @@ from raicurate.pipelines.process_start import spare_pandas
 COMMANDS = {
     "run": "curate the corpora of a manifest",
     "plan": "say what a run would do, and why, without doing it",
+    "preview": "show documents before and after, with the harm folded",
     "status": "say what an output holds and whether it is complete",
     "validate": "check manifests, policies, templates and outputs",
     "annotate": "annotate files, without a manifest",

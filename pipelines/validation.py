@@ -4,7 +4,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from raicurate.corpora_manifests.classifier import load_classifier, load_passages
+from raicurate.corpora_manifests.classifier import (
+    load_classifier,
+    load_identity_terms,
+    load_passages,
+    load_ratings,
+    load_sentences,
+)
 from raicurate.corpora_manifests.errors import ContractError, ManifestError
 from raicurate.corpora_manifests.load import load_manifest, load_policy, read_yaml
 from raicurate.exercise_templates.context import ContextLibrary
@@ -60,6 +66,9 @@ _KINDS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "rules": ("policy", load_policy),
     "sets": ("classifier manifest", load_classifier),
     "passages": ("labelled passages", load_passages),
+    "groups": ("labelled sentences", load_sentences),
+    "ratings": ("ratings of severity", load_ratings),
+    "identity_terms": ("names of groups of people", load_identity_terms),
     "styles": ("context template", _context),
     "any": ("context template", _context),
     "parts": ("context template", _context),

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from raicurate.corpora_manifests.errors import ManifestError
 from raicurate.corpora_manifests.vocabulary import HAZARDS, STANCES
-from raicurate.transforms.harm_text import passages, windows
+from raicurate.transforms.harm_screen import cells_of_texts, passage_cells
+from raicurate.transforms.harm_text import cells
 from raicurate.transforms.registry import append_labels, create
 from raicurate.transforms.schema import LABEL_FIELDS
 
@@ -106,15 +107,25 @@ def test_any_text_is_annotated_within_its_bounds(annotator, texts, lang):
 
 
 @given(st.text(max_size=400), st.integers(8, 60))
-def test_windows_are_the_text_and_passages_cover_it(text, size):
-    """No part of a text escapes: windows join up, passages overlap."""
-    cut = list(windows(text, size))
+def test_cells_are_the_text(text, size):
+    """No part of a text escapes: its cells join up to it."""
+    cut = list(cells(text, size))
     assert "".join(text[start:end] for start, end in cut) == text
-    covered = set()
-    for start, end in passages(text, 0, len(text), size):
-        assert 0 < end - start <= size
-        covered.update(range(start, end))
-    assert covered == set(range(len(text)))
+    assert all(0 < end - start <= size for start, end in cut)
+
+
+@given(st.lists(st.text(max_size=1500), max_size=4))
+def test_passages_cover_every_text(texts):
+    """Passages are a cell and the next one, within one text, and leave nothing out."""
+    found = cells_of_texts(texts, ["en"] * len(texts))
+    begin, end = passage_cells(found.document)
+    assert (found.document[begin] == found.document[end]).all()
+    for number, text in enumerate(texts):
+        covered = set()
+        for first, last in zip(begin, end, strict=True):
+            if found.document[first] == number:
+                covered.update(range(found.starts[first], found.ends[last]))
+        assert covered == set(range(len(text)))
 
 
 def test_the_answer_does_not_depend_on_the_batch(annotator):

@@ -1,13 +1,14 @@
 import json
 import random
 
+import numpy as np
 import pytest
 
 from raicurate.corpora_manifests.classifier import ClassifierManifest
 from raicurate.corpora_manifests.errors import ContractError, ManifestError
-from raicurate.transforms.harm_model import DESCRIPTION, PASSAGE_MODEL, WORD_MODEL, HarmModel
+from raicurate.transforms.harm_model import DESCRIPTION, PASSAGE, SCREEN, HarmModel
 from raicurate.transforms.labelled_sets import digests, read_examples
-from raicurate.transforms.train_harm import train
+from raicurate.transforms.train_harm import importance_of, train
 
 KIND = [
     "garden",
@@ -56,7 +57,6 @@ def write_set(path, rows=600, seed=0):
 
 def small_manifest(root, **changes):
     """Returns a manifest over one small set."""
-    small = {"dim": 4, "epoch": 3, "lr": 0.5, "bucket": 2000, "minCount": 1}
     return ClassifierManifest.model_validate(
         {
             "name": "small",
@@ -64,8 +64,8 @@ def small_manifest(root, **changes):
             "root": str(root),
             "languages": ["en"],
             "hazards": {"insult": "harassment"},
-            "word": small,
-            "passage": small | {"minn": 2, "maxn": 4},
+            "screen": {"bits": 12, "min_texts": 1},
+            "heads": {"bits": 12, "min_texts": 1, "penalty": 0.1, "steps": 10, "folds": 2},
             "min_test_examples": 10,
             "sets": [
                 {
@@ -90,7 +90,7 @@ def test_the_same_manifest_gives_the_same_bytes(tmp_path):
     manifest = small_manifest(tmp_path)
     train(manifest, tmp_path / "a")
     train(manifest, tmp_path / "b")
-    for name in (WORD_MODEL, PASSAGE_MODEL, DESCRIPTION):
+    for name in (SCREEN, PASSAGE, DESCRIPTION):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
@@ -126,7 +126,7 @@ def test_a_group_stands_on_one_side_only(tmp_path):
     for example in examples:
         parts.setdefault(example.group, set()).add(example.part)
     assert all(len(found) == 1 for found in parts.values())
-    assert {part for found in parts.values() for part in found} == {"train", "calibrate", "test"}
+    assert {part for found in parts.values() for part in found} == {"train", "test"}
 
 
 def test_a_label_without_meaning_is_an_error(tmp_path):
@@ -157,3 +157,37 @@ def test_nothing_to_learn_from_is_an_error(tmp_path):
     (tmp_path / "mild.jsonl").write_text("\n".join(kept))
     with pytest.raises(ContractError, match="no texts to train on"):
         train(small_manifest(tmp_path), tmp_path / "out")
+
+
+def test_sentences_are_filled_with_names_of_groups(tmp_path):
+    """A sentence with a place for a group is trained on with terms of the list, in its language."""
+    write_set(tmp_path / "mild.jsonl")
+    (tmp_path / "terms.yaml").write_text(
+        "license: CC0-1.0\nidentity_terms: {en: {one: [tall, short], many: [tall people]}}"
+    )
+    (tmp_path / "own.yaml").write_text(
+        "license: CC0-1.0\ngroups:\n  - {lang: en, text_type: statement, stance: none, "
+        "texts: ['My friend is {one}.', 'I like {many}.', 'Good morning.']}"
+    )
+    manifest = small_manifest(tmp_path, identity_terms="terms.yaml", folder=str(tmp_path))
+    own = manifest.sets[0].model_copy(
+        update={"name": "own", "path": "own.yaml", "form": "sentences", "stances": "none"}
+    )
+    examples = read_examples(manifest.model_copy(update={"sets": (own,)}))
+    texts = {example.text for example in examples}
+    assert {"I like tall people.", "Good morning."} <= texts
+    assert texts & {"My friend is tall.", "My friend is short."}
+    assert not any("{" in text for text in texts)
+
+
+def test_a_balanced_set_counts_both_kinds_alike(tmp_path):
+    """A set made with an arbitrary mix does not teach that harm is as common as in it."""
+    write_set(tmp_path / "mild.jsonl")
+    manifest = small_manifest(tmp_path)
+    balanced = manifest.sets[0].model_copy(update={"balanced": True})
+    manifest = manifest.model_copy(update={"sets": (balanced,)})
+    examples = [example for example in read_examples(manifest) if example.part == "train"]
+    weights = importance_of(examples, manifest)
+    clear = np.array([example.stance == "none" for example in examples])
+    assert weights[clear].sum() == pytest.approx(weights[~clear].sum())
+    assert weights.sum() == pytest.approx(len(examples))

@@ -1,7 +1,7 @@
 """Harm: which hazards a document shows, where, with which stance and how surely.
 
-A word-level model sees every stretch of every document. What it does not clear is seen again, in
-overlapping passages, by a model with subwords, whose scores are final; a policy acts on them later.
+A word-level model sees every passage of every document. What it does not clear is seen again by a
+model with subwords, whose scores are final; a policy acts on them later.
 """
 
 from collections.abc import Sequence
@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from raicurate.corpora_manifests.errors import ManifestError
 from raicurate.corpora_manifests.vocabulary import HAZARDS, STANCES
 from raicurate.transforms.harm_flags import flags_of
 from raicurate.transforms.harm_model import SHIPPED, HarmModel, PassageScores
-from raicurate.transforms.harm_text import lengths_of, passages, windows
+from raicurate.transforms.harm_screen import screened
 from raicurate.transforms.labelled_sets import draw
 from raicurate.transforms.registry import Annotator, register
 from raicurate.transforms.schema import ANNOTATED_HAZARD
@@ -92,64 +93,48 @@ class HarmAnnotator(Annotator):
             text is not None and lang in self._model.languages
             for text, lang in zip(texts, languages, strict=True)
         ]
-        looked_at = self._escalated(texts, languages, measured, batch.column("id").to_pylist())
-        pieces = [
-            texts[document][start:end] for document, start, end in zip(*looked_at, strict=True)
-        ]
+        stage = self._sent_on(batch, languages, measured)
+        pieces = [texts[document][start:end] for document, start, end in zip(*stage, strict=True)]
         scores = self._model.passage_scores(
-            pieces, [languages[document] for document in looked_at.document]
+            pieces, [languages[document] for document in stage.document]
         )
-        found: list[list[Entry] | None] = [[] for _ in measured]
-        return self._columns(measured, found, looked_at, pieces, scores)
+        return self._columns(measured, stage, pieces, scores)
 
-    def _escalated(
+    def _sent_on(
         self,
-        texts: Sequence[str],
+        batch: pa.RecordBatch,
         languages: Sequence[str],
         measured: Sequence[bool],
-        ids: Sequence[str],
     ) -> Stage:
         """Returns the passages that the passage-level model should see."""
-        seen = Stage([], [], [])
-        for document, (text, lang) in enumerate(zip(texts, languages, strict=True)):
-            if measured[document]:
-                for start, end in windows(text, lengths_of(lang)[0]):
-                    seen.document.append(document)
-                    seen.start.append(start)
-                    seen.end.append(end)
-        pieces = [texts[document][start:end] for document, start, end in zip(*seen, strict=True)]
-        scores = self._model.word_scores(pieces)
-        limits = np.array(
-            [self._model.thresholds.get(languages[document], 0.0) for document in seen.document]
+        lowered = pc.utf8_lower(batch.column("text")).to_pylist()
+        ids = batch.column("id").to_pylist()
+        chosen: list[tuple[int, int, int]] = []
+        for lang in sorted({languages[row] for row, known in enumerate(measured) if known}):
+            rows = [row for row, known in enumerate(measured) if known and languages[row] == lang]
+            own = screened(self._model, [lowered[row] for row in rows], lang)
+            unclear = set(own.document[own.sent_on].tolist())
+            # A sample of what is cleared goes on, so that the stages' disagreement is known.
+            sampled = np.array(
+                [
+                    number not in unclear and draw("harm", ids[row]) < SAMPLE_SHARE
+                    for number, row in enumerate(rows)
+                ],
+                dtype=bool,
+            )
+            for index in np.flatnonzero(own.sent_on | sampled[own.document]).tolist():
+                place = rows[own.document[index]]
+                chosen.append((place, int(own.start[index]), int(own.end[index])))
+        chosen.sort()
+        return (
+            Stage(*(list(column) for column in zip(*chosen, strict=True)))
+            if chosen
+            else Stage([], [], [])
         )
-        escalate = scores >= limits
-        cleared = list(measured)
-        for row in np.flatnonzero(escalate).tolist():
-            cleared[seen.document[row]] = False
-        sampled = {
-            document
-            for document, is_cleared in enumerate(cleared)
-            if is_cleared and draw("harm", ids[document]) < SAMPLE_SHARE
-        }
-        chosen = Stage([], [], [])
-        for index, document in enumerate(seen.document):
-            if escalate[index] or document in sampled:
-                size = lengths_of(languages[document])[1]
-                # A passage that straddles two windows is whole in this margin of a half.
-                first = max(0, seen.start[index] - size // 2)
-                last = min(len(texts[document]), seen.end[index] + size // 2)
-                if chosen.document and chosen.document[-1] == document:
-                    first = max(first, chosen.end[-1])
-                for start, end in passages(texts[document], first, last, size):
-                    chosen.document.append(document)
-                    chosen.start.append(start)
-                    chosen.end.append(end)
-        return chosen
 
     def _columns(
         self,
         measured: Sequence[bool],
-        found: list[list[Entry] | None],
         stage: Stage,
         pieces: Sequence[str],
         scores: PassageScores,
@@ -157,11 +142,13 @@ class HarmAnnotator(Annotator):
         best = np.zeros(len(measured), dtype=np.float32)
         if stage.document:
             np.maximum.at(best, stage.document, scores.intent.astype(np.float32))
+        found: list[list[Entry]] = [[] for _ in measured]
         strongest: dict[tuple[int, int, int], tuple[float, int]] = {}
         # The leading hazard of a stance carries the whole probability of the stance: that two
         # hazards are likely does not make either doubtful.
-        lead = scores.hazards.max(axis=2, keepdims=True)
-        values = scores.stances[:, :, None] * scores.hazards / np.maximum(lead, 1e-9)
+        lead = scores.hazards.max(axis=1, keepdims=True)
+        shares = scores.hazards / np.maximum(lead, 1e-9)
+        values = scores.stances[:, :, None] * shares[:, None, :]
         for passage, stance, hazard in np.argwhere(values >= SCORE_FLOOR):
             key = (stage.document[passage], int(stance), int(hazard))
             score = float(values[passage, stance, hazard])
@@ -182,7 +169,7 @@ class HarmAnnotator(Annotator):
                 flags[passage].target,
                 flags[passage].threat,
             )
-            found[document].append(entry)  # type: ignore[union-attr]
+            found[document].append(entry)
         mask = ~np.array(measured, dtype=bool)
         return [
             pa.array(best, pa.float32(), mask=mask),
@@ -191,7 +178,7 @@ class HarmAnnotator(Annotator):
                 pa.string(),
             ),
             pa.array(
-                [[entry._asdict() for entry in entries or []] for entries in found],
+                [[entry._asdict() for entry in entries] for entries in found],
                 pa.list_(ANNOTATED_HAZARD),
             ),
         ]

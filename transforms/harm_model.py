@@ -1,4 +1,4 @@
-"""A trained harm model: its folder, and what it says about windows and passages."""
+"""A trained harm model: its folder, and what its two stages say about passages."""
 
 import functools
 from collections.abc import Sequence
@@ -7,50 +7,100 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
+import pyarrow.parquet as pq
 
 from raicurate.corpora_manifests.digests import digest
 from raicurate.corpora_manifests.errors import ManifestError
-from raicurate.corpora_manifests.vocabulary import HAZARDS, STANCES, Hazard, Stance
-from raicurate.transforms.calibration import IDENTITY, Platt
-from raicurate.transforms.fasttext_model import FastTextModel, file_sha256
-from raicurate.transforms.harm_text import passage_lines, word_lines
+from raicurate.corpora_manifests.vocabulary import HAZARDS, STANCES
+from raicurate.transforms.fasttext_model import file_sha256
+from raicurate.transforms.harm_heads import HEADS, stance_features
+from raicurate.transforms.harm_text import reading_lines
+from raicurate.transforms.identity_terms import IdentityTerms
+from raicurate.transforms.linear_heads import softmax
+from raicurate.transforms.ngrams import (
+    Sparse,
+    bucket_of,
+    count_ngrams,
+    pairs_of,
+    weighted,
+    words_of,
+)
 
 SHIPPED = Path(__file__).resolve().parent / "models" / "harm"
 """The folder of the model that ships."""
 
 DESCRIPTION = "model.json"
-WORD_MODEL = "word.ftz"
-PASSAGE_MODEL = "passage.ftz"
+SCREEN = "screen.parquet"
+"""Weights of the word-level model: a column for each language."""
+PASSAGE = "passage.parquet"
+"""Weights of the passage-level model: columns `<language>/<head>`, and `<language>/idf`."""
 
-CLEAR = "none"
-"""Label of text without harm; other labels are `<stance>.<hazard>` or `request.<hazard>`."""
-
-REQUEST = "request"
-"""Prefix of the labels of prompts that ask for harmful help."""
-
-ESCALATE = "look"
-"""Label of the word-level model for whatever the passage-level model should see."""
+IDF = "idf"
+PASSAGES_AT_ONCE = 512
+COLUMNS = (*HEADS, *HAZARDS)
+"""Heads of a language, in the order in which their weights are kept; it may lack some."""
 
 
 class PassageScores(NamedTuple):
     """What the passage-level model says of passages.
 
     Attributes:
-        intent: Calibrated probability of harmful intent, by passage.
-        stances: Probability of each of `STANCES`, by passage; that of intent is `intent`.
-        hazards: Share of each of `HAZARDS` within a stance, by passage and stance.
-        request: Whether a passage reads as a request rather than a statement.
+        stances: Calibrated probability of each of `STANCES`, by passage.
+        hazards: Share of each of `HAZARDS`, by passage; they add up to 1.
+        request: Whether a passage reads as a prompt rather than a statement.
     """
 
-    intent: np.ndarray
     stances: np.ndarray
     hazards: np.ndarray
     request: np.ndarray
 
+    @property
+    def intent(self) -> np.ndarray:
+        """Calibrated probability of harmful intent, by passage."""
+        return self.stances[:, STANCES.index("intent")]
 
-def label_of(stance: Stance, hazard: Hazard, request: bool) -> str:
-    """Returns the label of the passage-level model for what a text is."""
-    return f"{REQUEST if request and stance == 'intent' else stance}.{hazard}"
+
+class Heads(NamedTuple):
+    """The passage-level model of one language.
+
+    Attributes:
+        idf: Inverse document frequency by bucket.
+        weights: (buckets, heads) int8.
+        scales: By head: what a weight of 1 stands for; 0 for a head that was not trained.
+        intercepts: By head.
+        stances: (features, classes): how the stances follow from the answers.
+        terms: Words for groups of people.
+    """
+
+    idf: np.ndarray
+    weights: np.ndarray
+    scales: np.ndarray
+    intercepts: np.ndarray
+    stances: np.ndarray
+    terms: IdentityTerms
+
+    def answers(self, rows: Sparse) -> np.ndarray:
+        """Returns the logits of all heads of `COLUMNS`, (rows, heads)."""
+        result = np.zeros((len(rows.starts) - 1, len(self.scales)))
+        products = self.weights[rows.buckets] * rows.values[:, None]
+        filled = np.diff(rows.starts) > 0
+        if len(products):
+            result[filled] = np.add.reduceat(products, rows.starts[:-1][filled], axis=0)
+        return result * self.scales + self.intercepts
+
+    def scores(self, texts: Sequence[str], bits: int) -> PassageScores:
+        """Returns what the model says of passages in its language."""
+        lines = self.terms.replaced(reading_lines(texts))
+        counts = count_ngrams(lines, bits)
+        answers = self.answers(weighted(counts, self.idf))
+        words = np.array([line.count(" ") + 1 for line in lines])
+        features = stance_features(answers[:, : len(HEADS)], words)
+        hazards = np.where(self.scales[len(HEADS) :] > 0, answers[:, len(HEADS) :], -30.0)
+        return PassageScores(
+            softmax(np.einsum("pf,fc->pc", features, self.stances))[:, 1:],
+            softmax(hazards),
+            answers[:, HEADS.index("request")] > 0,
+        )
 
 
 class HarmModel:
@@ -60,6 +110,7 @@ class HarmModel:
         description: Content of `model.json`.
         languages: Languages that were measured.
         name: What documents record: name and digest.
+        digest: Digest of everything in the folder that answers depend on.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -72,29 +123,16 @@ class HarmModel:
         try:
             self.description: dict[str, Any] = orjson.loads(path.read_bytes())
             self.languages = frozenset(self.description["languages"])
-            self.thresholds: dict[str, float] = self.description["escalate_from"]
-            self._calibration = {
-                key: Platt(*pair) for key, pair in self.description["calibration"].items()
-            }
+            self._screen_bits = int(self.description["manifest"]["screen"]["bits"])
+            self._bits = int(self.description["manifest"]["heads"]["bits"])
+            self._by_language: dict[str, Any] = self.description["models"]
         except (KeyError, TypeError, ValueError) as error:
             raise ManifestError(
-                f"{path} is not the description of a harm model; train it anew"
+                f"{path} is not the description of a harm model of this version; train it anew"
             ) from error
+        self._folder = folder
         self.digest = folder_digest(folder)
         self.name = f"{self.description['name']}-{self.digest[:12]}"
-        self._word = FastTextModel.load(folder / WORD_MODEL)
-        self._passage = FastTextModel.load(folder / PASSAGE_MODEL)
-        self._escalate = self._word.labels.index(ESCALATE)
-        # (labels, stances, hazards): which label counts for which stance and hazard.
-        labels = self._passage.labels
-        self._clear = np.array([label.endswith(CLEAR) for label in labels])
-        self._requests = np.array([label.startswith(REQUEST) for label in labels])
-        self._members = np.zeros((len(labels), len(STANCES), len(HAZARDS)), dtype=np.float32)
-        for index, label in enumerate(labels):
-            kind, _, hazard = label.partition(".")
-            if hazard in HAZARDS:
-                stance = "intent" if kind == REQUEST else kind
-                self._members[index, STANCES.index(stance), HAZARDS.index(hazard)] = 1
 
     @classmethod
     @functools.lru_cache(maxsize=8)
@@ -102,43 +140,92 @@ class HarmModel:
         """Returns the model in a folder, loaded once for each process."""
         return cls(folder)
 
-    def word_scores(self, texts: Sequence[str]) -> np.ndarray:
-        """Returns the word-level probability that a closer look is worth it."""
-        return self._word.probabilities(word_lines(texts))[:, self._escalate]
+    def screen(
+        self, points: np.ndarray, cells: np.ndarray, documents: np.ndarray, lang: str
+    ) -> np.ndarray:
+        """Returns what the word-level model says of cells, as in `screen_sums`."""
+        weights = self._screen_weights(lang)
+        return screen_sums(points, cells, documents, weights, self._screen_bits)
+
+    def sends_on(self, sums: np.ndarray, lang: str, short: bool) -> np.ndarray:
+        """Returns which passages, by the sums of their cells, the next stage should see."""
+        own = self._by_language[lang]
+        limit: float = own["send_on_short" if short else "send_on_long"]
+        return screen_scores(sums) * own["screen_scale"] >= limit
 
     def passage_scores(self, texts: Sequence[str], languages: Sequence[str]) -> PassageScores:
         """Returns what the passage-level model says of texts in given languages."""
-        raw = self._passage.probabilities(passage_lines(texts))
-        joint = np.einsum("pl,lsh->psh", raw, self._members)
-        stances = np.minimum(joint.sum(axis=2), 1.0)
-        hazards = joint / np.maximum(stances[:, :, None], 1e-9)
-        request = raw[:, self._requests].sum(axis=1) > 0.5
-        intent = stances[:, STANCES.index("intent")].astype(np.float64)
-        for key in sorted(
-            {calibration_key(*pair) for pair in zip(languages, request, strict=True)}
-        ):
-            rows = np.array(
-                [calibration_key(*pair) == key for pair in zip(languages, request, strict=True)]
-            )
-            intent[rows] = self._calibration.get(key, IDENTITY)(intent[rows])
-        stances = stances.astype(np.float64)
-        stances[:, STANCES.index("intent")] = intent
-        return PassageScores(intent, stances, hazards, request)
+        stances = np.zeros((len(texts), len(STANCES)))
+        hazards = np.zeros((len(texts), len(HAZARDS)))
+        request = np.zeros(len(texts), dtype=bool)
+        for lang in sorted(set(languages)):
+            rows = [row for row, other in enumerate(languages) if other == lang]
+            heads = self.heads(lang)
+            for low in range(0, len(rows), PASSAGES_AT_ONCE):
+                some = rows[low : low + PASSAGES_AT_ONCE]
+                found = heads.scores([texts[row] for row in some], self._bits)
+                stances[some], hazards[some], request[some] = found
+        return PassageScores(stances, hazards, request)
 
-    def raw_intent(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Returns uncalibrated intent, and which texts read as requests; for calibration."""
-        raw = self._passage.probabilities(passage_lines(texts))
-        intent = np.einsum("pl,lh->p", raw, self._members[:, STANCES.index("intent")])
-        return np.minimum(intent, 1.0), raw[:, self._requests].sum(axis=1) > 0.5
+    @functools.cache  # noqa: B019 (models live as long as the process)
+    def _screen_weights(self, lang: str) -> np.ndarray:
+        return pq.read_table(self._folder / SCREEN, columns=[lang])[lang].to_numpy()
+
+    @functools.cache  # noqa: B019 (models live as long as the process)
+    def heads(self, lang: str) -> Heads:
+        """Returns the passage-level model of a language."""
+        own = self._by_language[lang]["heads"]
+        names = [f"{lang}/{head}" for head in own]
+        table = pq.read_table(self._folder / PASSAGE, columns=[f"{lang}/{IDF}", *names])
+        weights = np.zeros((table.num_rows, len(COLUMNS)), dtype=np.int8)
+        for head in own:
+            weights[:, COLUMNS.index(head)] = table[f"{lang}/{head}"].to_numpy()
+        return Heads(
+            table[f"{lang}/{IDF}"].to_numpy().astype(np.float32) / IDF_STEPS,
+            weights,
+            np.array([own[head]["scale"] if head in own else 0.0 for head in COLUMNS]),
+            np.array([own[head]["intercept"] if head in own else 0.0 for head in COLUMNS]),
+            np.array(self._by_language[lang]["stances"]),
+            IdentityTerms(self.description["identity_terms"], lang),
+        )
 
 
-def calibration_key(lang: str, request: bool) -> str:
-    """Returns the name of the calibration for a language and kind of text."""
-    return f"{lang}/{'request' if request else 'statement'}"
+IDF_STEPS = 16
+"""Inverse document frequencies are kept in so many parts of one."""
+
+
+def screen_sums(
+    points: np.ndarray,
+    cells: np.ndarray,
+    documents: np.ndarray,
+    weights: np.ndarray,
+    bits: int,
+) -> np.ndarray:
+    """Returns for each cell the sum of its words' and word pairs' weights, and their number.
+
+    Args:
+        points: Code points of texts in lower case, one after the other, apart by white space.
+        cells: Where cells start, ascending.
+        documents: Where documents start; no pair of words reaches across.
+        weights: int8 by bucket. Integers, so that a sum does not depend on what stands around it.
+        bits: There are `2 ** bits` buckets.
+    """
+    first, hashes = words_of(points)
+    values = weights[bucket_of(hashes, bits)].astype(np.int64)
+    pairs = weights[bucket_of(pairs_of(hashes), bits)].astype(np.int64)
+    begins = np.searchsorted(first, documents)
+    pairs[begins[(begins > 0) & (begins < len(first))] - 1] = 0
+    values[1:] += pairs
+    totals = np.concatenate([[0], np.cumsum(values)])
+    edges = np.append(np.searchsorted(first, cells), len(first))
+    return np.stack([np.diff(totals[edges]), np.diff(edges)], axis=1)
+
+
+def screen_scores(sums: np.ndarray) -> np.ndarray:
+    """Returns word-level scores; a long passage does not outweigh a short one by its length."""
+    return sums[:, 0] / np.sqrt(np.maximum(2 * sums[:, 1], 1))
 
 
 def folder_digest(folder: Path) -> str:
     """Returns the digest of everything in a model folder that answers depend on."""
-    return digest(
-        {name: file_sha256(folder / name) for name in (DESCRIPTION, WORD_MODEL, PASSAGE_MODEL)}
-    )
+    return digest({name: file_sha256(folder / name) for name in (DESCRIPTION, SCREEN, PASSAGE)})

@@ -12,14 +12,16 @@ from raicurate.corpora_manifests.classifier import (
     ClassifierManifest,
     LabelledSet,
     Meaning,
+    load_identity_terms,
     load_passages,
+    load_sentences,
 )
 from raicurate.corpora_manifests.errors import ContractError, ManifestError
 from raicurate.corpora_manifests.vocabulary import HAZARDS, Hazard
 from raicurate.transforms.fasttext_model import file_sha256
-from raicurate.transforms.harm_text import lengths_of, windows
+from raicurate.transforms.harm_text import cell_size, cells
 
-Part = Literal["train", "calibrate", "test", "audit"]
+Part = Literal["train", "test", "audit"]
 
 
 class Example(NamedTuple):
@@ -36,6 +38,7 @@ class Example(NamedTuple):
         part: What it is used for.
         group: What holds rows of its set together.
         row: The whole row of the set, for audits by other fields.
+        whole: The text that `text` is a passage of.
     """
 
     set_name: str
@@ -48,6 +51,7 @@ class Example(NamedTuple):
     part: Part
     group: str
     row: dict[str, Any]
+    whole: str
 
 
 def field(row: dict[str, Any], name: str) -> Any:
@@ -122,6 +126,9 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _examples_of(labelled: LabelledSet, manifest: ClassifierManifest) -> Iterator[Example]:
+    if labelled.form == "sentences":
+        yield from _sentences_of(labelled, manifest)
+        return
     languages = labelled.languages or manifest.languages
     for number, row in enumerate(_rows(manifest.path_of(labelled))):
         lang = labelled.lang or str(row.get("lang"))
@@ -153,13 +160,45 @@ def _examples_of(labelled: LabelledSet, manifest: ClassifierManifest) -> Iterato
                 part,
                 group,
                 row,
+                text,
             )
+
+
+FILLINGS = 4
+"""A sentence with a place for a group is used with so many groups."""
+
+
+def _sentences_of(labelled: LabelledSet, manifest: ClassifierManifest) -> Iterator[Example]:
+    terms = load_identity_terms(Path(manifest.folder) / str(manifest.identity_terms))
+    for group in load_sentences(manifest.path_of(labelled)).groups:
+        own = terms.get(group.lang, {})
+        for template in group.texts:
+            part = part_of(template, labelled, manifest.seed)
+            for number in range(FILLINGS if "{" in template else 1):
+                text = template
+                for place in ("one", "many"):
+                    words = own.get(place) or own.get("many", [""])
+                    drawn = draw(manifest.seed, template, place, number)
+                    text = text.replace(f"{{{place}}}", words[int(drawn * len(words))])
+                yield Example(
+                    labelled.name,
+                    f"{hashlib.sha256(template.encode()).hexdigest()[:12]}-{number}",
+                    text,
+                    group.lang,
+                    group.text_type,
+                    group.stance,
+                    group.hazards,
+                    part,
+                    template,
+                    {},
+                    text,
+                )
 
 
 def _pieces(text: str, lang: str, most: int, row_id: str) -> list[str]:
     if most == 1:
         return [text]
-    found = [text[start:end] for start, end in windows(text, lengths_of(lang)[1])]
+    found = [text[start:end] for start, end in cells(text, 2 * cell_size(lang))]
     if len(found) <= most:
         return found
     found.sort(key=lambda piece: hashlib.sha256(f"{row_id}{piece}".encode()).digest())
@@ -203,11 +242,7 @@ def part_of(group: str, labelled: LabelledSet, seed: int) -> Part:
         return "audit"
     if group in labelled.split.held_out:
         return "test"
-    drawn = draw(seed, labelled.name, group)
-    if drawn < labelled.split.test:
-        return "test"
-    rest = (drawn - labelled.split.test) / (1 - labelled.split.test)
-    return "calibrate" if rest < labelled.split.calibrate else "train"
+    return "test" if draw(seed, labelled.name, group) < labelled.split.test else "train"
 
 
 def draw(*values: object) -> float:

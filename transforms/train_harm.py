@@ -1,42 +1,43 @@
 """Trains the harm models of a classifier manifest, calibrates and measures them.
 
-The same manifest over the same files gives the same bytes: one thread, fixed seeds, and every
-draw derived from ids.
+The same manifest over the same files gives the same bytes: no chance but draws derived from ids.
 """
 
-import contextlib
-import ctypes
-import hashlib
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import fasttext
 import numpy as np
 import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from raicurate.corpora_manifests.classifier import ClassifierManifest, FastTextParameters
-from raicurate.corpora_manifests.errors import ContractError
-from raicurate.transforms.calibration import auc, expected_calibration_error, fit_platt
-from raicurate.transforms.harm_model import (
-    CLEAR,
-    DESCRIPTION,
-    ESCALATE,
-    PASSAGE_MODEL,
-    REQUEST,
-    WORD_MODEL,
-    HarmModel,
-    calibration_key,
-    label_of,
+from raicurate.corpora_manifests.classifier import (
+    ClassifierManifest,
+    ScreenParameters,
+    load_identity_terms,
 )
-from raicurate.transforms.harm_text import passage_lines, word_lines
+from raicurate.corpora_manifests.errors import ContractError
+from raicurate.transforms.calibration import auc, expected_calibration_error
+from raicurate.transforms.harm_fit import (
+    count_lines,
+    fit_heads,
+    fit_screen,
+    products,
+    screen_rows,
+)
+from raicurate.transforms.harm_heads import Labels
+from raicurate.transforms.harm_model import DESCRIPTION, PASSAGE, SCREEN, HarmModel, screen_scores
+from raicurate.transforms.harm_screen import cells_of_texts, passage_sums
+from raicurate.transforms.harm_text import reading_lines
+from raicurate.transforms.identity_terms import IdentityTerms, Terms
 from raicurate.transforms.labelled_sets import Example, digests, draw, read_examples
+from raicurate.transforms.misspell import misspelled
+from raicurate.transforms.ngrams import Sparse
 
-_M_PERTURB = -6
-
-MIN_CALIBRATION_EXAMPLES = 40
-"""Fewer examples of a language and kind of text share the calibration of the language."""
+WORTH_A_LOOK = frozenset({"intent", "disclosure"})
+"""Stances that the word-level model must send on."""
 
 
 def train(manifest: ClassifierManifest, out: Path) -> dict[str, Any]:
@@ -61,33 +62,71 @@ def train(manifest: ClassifierManifest, out: Path) -> dict[str, Any]:
             f"the sets of {manifest.name!r} leave no texts to train on, or none without harm, so "
             "no classifier can be trained; correct `sets`, `languages` and `split`"
         )
+    terms = _identity_terms(manifest)
+    trained = {
+        lang: found
+        for lang in manifest.languages
+        if (found := train_language(training, lang, terms, manifest)) is not None
+    }
+    return assembled(manifest, inputs, examples, terms, trained, out)
+
+
+class Trained(NamedTuple):
+    """The models of one language.
+
+    Attributes:
+        screen: Weights of the word-level model.
+        heads: Columns of the passage-level model by name.
+        description: Everything else about both.
+    """
+
+    screen: np.ndarray
+    heads: dict[str, np.ndarray]
+    description: dict[str, Any]
+
+
+def train_language(
+    training: Sequence[Example], lang: str, terms: Terms, manifest: ClassifierManifest
+) -> Trained | None:
+    """Trains the models of one language; None where there is nothing to learn from."""
+    own = _used(training, lang, manifest)
+    if {example.stance == "none" for example in own} != {True, False}:
+        return None
+    screen, limits = _train_screen(own, manifest)
+    fitted = fit_heads(*material_of(own, lang, terms, manifest), manifest.heads)
+    return Trained(screen, fitted.columns, limits | fitted.description)
+
+
+def assembled(
+    manifest: ClassifierManifest,
+    inputs: dict[str, str],
+    examples: Sequence[Example],
+    terms: Terms,
+    trained: Mapping[str, Trained],
+    out: Path,
+) -> dict[str, Any]:
+    """Writes the models of all languages to a folder and measures them.
+
+    Returns:
+        The description, as written to `model.json`.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    weights = {labelled.name: labelled.weight for labelled in manifest.sets}
-    copies = [_copies(example, weights[example.set_name], manifest.seed) for example in training]
-    texts = [example.text for example in training]
-    _train_fasttext(
-        _lines(word_lines(texts), ([_word_label(example)] for example in training), copies),
-        manifest.word,
-        manifest.seed,
-        out / WORD_MODEL,
-    )
-    _train_fasttext(
-        _lines(passage_lines(texts), map(_passage_labels, training), copies),
-        manifest.passage,
-        manifest.seed,
-        out / PASSAGE_MODEL,
-    )
+    _write_table({lang: found.screen for lang, found in trained.items()}, out / SCREEN)
+    columns = {
+        f"{lang}/{name}": column
+        for lang, found in trained.items()
+        for name, column in found.heads.items()
+    }
+    _write_table(columns, out / PASSAGE)
     description: dict[str, Any] = {
         "name": f"{manifest.name}-{manifest.version}",
         "manifest": manifest.model_dump(mode="json", exclude={"root", "folder"}),
         "inputs": inputs,
+        "identity_terms": terms,
         "examples": _counts(examples),
-        "languages": list(manifest.languages),
-        "escalate_from": {},
-        "calibration": {},
+        "languages": sorted(trained),
+        "models": {lang: found.description for lang, found in trained.items()},
     }
-    _write(description, out)
-    _calibrate(description, HarmModel(out), examples, manifest)
     _write(description, out)
     description["measured"] = _measure(HarmModel(out), examples)
     description["languages"] = [
@@ -99,74 +138,163 @@ def train(manifest: ClassifierManifest, out: Path) -> dict[str, Any]:
     return description
 
 
-def _word_label(example: Example) -> str:
-    return CLEAR if example.stance == "none" else ESCALATE
+def _identity_terms(manifest: ClassifierManifest) -> Terms:
+    if manifest.identity_terms is None:
+        return {}
+    return load_identity_terms(Path(manifest.folder) / manifest.identity_terms)
 
 
-def _passage_labels(example: Example) -> list[str]:
-    request = example.text_type == "request"
-    if example.stance == "none":
-        return [f"{REQUEST}.{CLEAR}" if request else CLEAR]
-    return [label_of(example.stance, hazard, request) for hazard in example.hazards]  # type: ignore[arg-type]
+def _used(training: Sequence[Example], lang: str, manifest: ClassifierManifest) -> list[Example]:
+    """Returns the examples of a language, of sets with a weight below 1 only that share."""
+    weights = {labelled.name: labelled.weight for labelled in manifest.sets}
+    return [
+        example
+        for example in training
+        if example.lang == lang
+        and draw(manifest.seed, "weight", example.set_name, example.id) < weights[example.set_name]
+    ]
 
 
-def _copies(example: Example, weight: float, seed: int) -> int:
-    whole = int(weight)
-    return whole + (draw(seed, "weight", example.set_name, example.id) < weight - whole)
+def importance_of(examples: Sequence[Example], manifest: ClassifierManifest) -> np.ndarray:
+    """Returns the weight of each example: that of its set, balanced where the set asks for it."""
+    weights = {labelled.name: max(1.0, labelled.weight) for labelled in manifest.sets}
+    result = np.array([weights[example.set_name] for example in examples])
+    names = np.array([example.set_name for example in examples])
+    clear = np.array([example.stance == "none" for example in examples])
+    for labelled in manifest.sets:
+        rows = names == labelled.name
+        both = [rows & clear, rows & ~clear]
+        if labelled.balanced and all(kind.any() for kind in both):
+            for kind in both:
+                result[kind] *= rows.sum() / (2 * kind.sum())
+    return result
 
 
-def _lines(
-    texts: Sequence[str], labels: Iterable[Sequence[str]], copies: Sequence[int]
-) -> list[str]:
-    lines = []
-    for text, names, count in zip(texts, labels, copies, strict=True):
-        if text.strip():
-            line = " ".join([*(f"__label__{name}" for name in names), text.strip()])
-            lines += [(line, number) for number in range(count)]
-    # An order that depends on nothing but the lines: batches of one set would make it forgotten.
-    lines.sort(key=lambda pair: hashlib.sha256(f"{pair[1]}{pair[0]}".encode()).digest())
-    return [line for line, _ in lines]
+def _folds(examples: Sequence[Example], manifest: ClassifierManifest) -> np.ndarray:
+    folds = manifest.heads.folds
+    return np.array(
+        [
+            int(draw(manifest.seed, "fold", example.set_name, example.group) * folds)
+            for example in examples
+        ]
+    )
 
 
-def _train_fasttext(
-    lines: Sequence[str], parameters: FastTextParameters, seed: int, path: Path
-) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / "train.txt"
-        source.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        with _zeroed_memory():
-            model = fasttext.train_supervised(
-                input=str(source),
-                thread=1,
-                seed=seed,
-                verbose=0,
-                **parameters.model_dump(exclude={"cutoff", "dsub"}),
-            )
-            cutoff = {"cutoff": parameters.cutoff, "retrain": True} if parameters.cutoff else {}
-            model.quantize(
-                input=str(source), qnorm=True, dsub=parameters.dsub, thread=1, verbose=0, **cutoff
-            )
-            model.save_model(str(path))
+class Material(NamedTuple):
+    """What the passage-level model of one language is fitted on; rows are examples.
 
-
-@contextlib.contextmanager
-def _zeroed_memory() -> Iterator[None]:
-    """Has the C library clear memory that it hands out.
-
-    With one thread fastText initialises a tenth of its matrix and trusts that the rest is zero,
-    which holds for fresh memory only: models differed from run to run, or ended in NaN.
+    Attributes:
+        counts: N-grams.
+        words: Number of words.
+        labels: Labels.
+        importance: Weight in training.
+        folds: Fold.
     """
-    library = ctypes.CDLL(None)
-    mallopt = getattr(library, "mallopt", None)
-    if mallopt is None:  # Only the GNU C library has it; elsewhere models may differ.
-        yield
-        return
-    # Under M_PERTURB memory is filled with the complement of the value.
-    mallopt(_M_PERTURB, 0xFF)
-    try:
-        yield
-    finally:
-        mallopt(_M_PERTURB, 0)
+
+    counts: Sparse
+    words: np.ndarray
+    labels: Labels
+    importance: np.ndarray
+    folds: np.ndarray
+
+
+def material_of(
+    examples: Sequence[Example], lang: str, terms: Terms, manifest: ClassifierManifest
+) -> Material:
+    """Returns examples of one language, some of them once more with misspellings, as numbers."""
+    parameters = manifest.heads
+    lines = reading_lines([example.text for example in examples])
+    again = [
+        index
+        for index, example in enumerate(examples)
+        if example.text_type == "statement"
+        and draw(manifest.seed, "typos", example.set_name, example.id) < parameters.typos
+    ]
+    lines += [
+        misspelled(lines[index], f"{examples[index].set_name}/{examples[index].id}")
+        for index in again
+    ]
+    examples = [*examples, *(examples[index] for index in again)]
+    lines = IdentityTerms(terms, lang).replaced(lines)
+    covers = {labelled.name: labelled.covers for labelled in manifest.sets}
+    return Material(
+        count_lines(lines, parameters.bits),
+        np.array([line.count(" ") + 1 for line in lines]),
+        Labels(
+            [example.stance for example in examples],
+            [example.text_type for example in examples],
+            [example.hazards for example in examples],
+            [covers[example.set_name] for example in examples],
+        ),
+        importance_of(examples, manifest),
+        _folds(examples, manifest),
+    )
+
+
+def _train_screen(
+    examples: Sequence[Example], manifest: ClassifierManifest
+) -> tuple[np.ndarray, dict[str, float]]:
+    """Trains the word-level model of a language and sets its limits.
+
+    The limits are set on texts that the model which scores them did not see.
+    """
+    parameters = manifest.screen
+    rows = screen_rows([example.text for example in examples], parameters.bits)
+    look = np.array([example.stance in WORTH_A_LOOK for example in examples])
+    importance = importance_of(examples, manifest)
+    folds = _folds(examples, manifest)
+    short_scores: list[float] = []
+    long_scores: list[float] = []
+    for fold in range(manifest.heads.folds):
+        inside = folds == fold
+        if not look[~inside].any() or look[~inside].all():
+            continue
+        weights, scale = fit_screen(rows, look, importance * ~inside, parameters)
+        chosen = np.flatnonzero(inside & look)
+        short_scores += (products(rows.take(chosen), weights) * scale).tolist()
+        long_scores += _document_scores(examples, inside, weights, scale, parameters)
+    weights, scale = fit_screen(rows, look, importance, parameters)
+    limits = {
+        "send_on_short": _quantile(short_scores, 1 - parameters.short_recall),
+        "send_on_long": _quantile(long_scores, 1 - parameters.documents),
+    }
+    # Where no long documents are known, they are held to the limit of short ones.
+    if not long_scores:
+        limits["send_on_long"] = limits["send_on_short"]
+    return weights, {"screen_scale": scale, **limits}
+
+
+def _quantile(scores: Sequence[float], share: float) -> float:
+    return round(float(np.quantile(scores, share)), 5) if len(scores) else -1e9
+
+
+def _document_scores(
+    examples: Sequence[Example],
+    inside: np.ndarray,
+    weights: np.ndarray,
+    scale: float,
+    parameters: ScreenParameters,
+) -> list[float]:
+    """Returns the highest score of any passage of each ordinary long document."""
+    found = []
+    seen: set[tuple[str, str]] = set()
+    for index in np.flatnonzero(inside).tolist():
+        example = examples[index]
+        document = (example.set_name, example.id.partition("#")[0])
+        if example.text_type != "document" or document in seen:
+            continue
+        seen.add(document)
+        lowered = pc.utf8_lower(pa.array([example.whole], pa.large_string())).to_pylist()
+        stage = cells_of_texts(lowered, [example.lang])
+        sums = passage_sums(stage, stage.sums(weights, parameters.bits))
+        if len(sums) > 1:
+            found.append(float(screen_scores(sums).max() * scale))
+    return found
+
+
+def _write_table(columns: Mapping[str, np.ndarray], path: Path) -> None:
+    table = pa.table({name: pa.array(column) for name, column in columns.items()})
+    pq.write_table(table, path, compression="zstd", compression_level=9, use_dictionary=False)
 
 
 def _write(description: dict[str, Any], out: Path) -> None:
@@ -183,55 +311,21 @@ def _counts(examples: Sequence[Example]) -> dict[str, dict[str, int]]:
     return counts
 
 
-def _calibrate(
-    description: dict[str, Any],
-    model: HarmModel,
-    examples: Sequence[Example],
-    manifest: ClassifierManifest,
-) -> None:
-    held = [example for example in examples if example.part == "calibrate"]
-    for lang in manifest.languages:
-        own = [example for example in held if example.lang == lang]
-        if not own:
-            continue
-        texts = [example.text for example in own]
-        truth = np.array([example.stance == "intent" for example in own])
-        worth = np.array([example.stance != "none" for example in own])
-        raw, request = model.raw_intent(texts)
-        whole = fit_platt(raw, truth)
-        for kind in (False, True):
-            rows = request == kind
-            platt = fit_platt(raw[rows], truth[rows])
-            if rows.sum() < MIN_CALIBRATION_EXAMPLES:
-                platt = whole
-            description["calibration"][calibration_key(lang, kind)] = list(platt)
-        if worth.any():
-            scores = model.word_scores(texts)[worth]
-            share = 1 - manifest.escalation_recall
-            description["escalate_from"][lang] = round(float(np.quantile(scores, share)), 6)
-
-
 def _measure(model: HarmModel, examples: Sequence[Example]) -> dict[str, Any]:
-    measured: dict[str, Any] = {"languages": {}, "sets": {}}
-    test = [example for example in examples if example.part in {"test", "audit"}]
-    scores = model.passage_scores(
-        [example.text for example in test], [example.lang for example in test]
-    ).intent
-    truth = np.array([example.stance == "intent" for example in test], dtype=bool)
-    for kind, name_of in (("languages", _lang), ("sets", _set_name)):
-        names = np.array([name_of(example) for example in test])
-        for name in sorted(set(names)):
-            rows = names == name
-            measured[kind][str(name)] = _figures(scores[rows], truth[rows])
+    known = set(model.description["models"])
+    test = [e for e in examples if e.part in {"test", "audit"} and e.lang in known]
+    scores = model.passage_scores([e.text for e in test], [e.lang for e in test]).intent
+    truth = np.array([e.stance == "intent" for e in test], dtype=bool)
+    measured: dict[str, Any] = {}
+    for kind, names in (
+        ("languages", np.array([e.lang for e in test])),
+        ("sets", np.array([e.set_name for e in test])),
+    ):
+        measured[kind] = {
+            str(name): _figures(scores[names == name], truth[names == name])
+            for name in sorted(set(names))
+        }
     return measured
-
-
-def _lang(example: Example) -> str:
-    return example.lang
-
-
-def _set_name(example: Example) -> str:
-    return example.set_name
 
 
 def _figures(scores: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
