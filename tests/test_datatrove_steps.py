@@ -146,7 +146,7 @@ def test_a_quality_filter_of_datatrove_judges_each_document():
     """A verdict with the reason that datatrove gives; prose passes, a list of links does not."""
     pytest.importorskip("spacy")
     found = verdicts(steps(QUALITY), [PROSE, LIST]).to_pylist()
-    step = {"name": "FineWebQualityFilter", "changed": False}
+    step = {"name": "FineWebQualityFilter", "changed": False, "score": None}
     assert found == [
         [step | {"passed": True, "reason": None}],
         [step | {"passed": False, "reason": "line_punct_ratio"}],
@@ -163,7 +163,7 @@ def test_the_parameters_of_a_filter_are_passed_on():
 def test_a_formatter_never_rejects_but_says_where_it_changes():
     """An address is masked in the one document that holds it."""
     found = verdicts(steps(PII), ["write to jo@example.net", "no address"]).to_pylist()
-    step = {"name": "PIIFormatter", "passed": True, "reason": None}
+    step = {"name": "PIIFormatter", "passed": True, "reason": None, "score": None}
     assert found == [[step | {"changed": True}], [step | {"changed": False}]]
 
 

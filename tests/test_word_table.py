@@ -6,6 +6,8 @@ import fasttext
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from raicurate.corpora_manifests.classifier import FastTextParameters
 from raicurate.corpora_manifests.errors import ManifestError
@@ -54,6 +56,16 @@ def test_unknown_words_count_for_nothing(model):
     known, unknown, apart = table.probabilities(pa.array(["w1", "w1 zebra", "zebra"]))
     assert unknown != known  # the pair of the word and the end of the line is gone
     np.testing.assert_allclose(apart, expected(model, [""])[0], atol=1e-3)
+
+
+@given(st.lists(st.text(max_size=40) | st.sampled_from(WORDS), max_size=30))
+@settings(max_examples=50, deadline=None)
+def test_an_exact_table_says_what_fasttext_says_of_any_text(model, words):
+    """Words outside the vocabulary count in pairs as they do in fastText, however long."""
+    text = " ".join([*words, "ä" * 400]).replace("\n", " ").replace("\x00", " ")
+    table = WordTable.from_fasttext(model, "look", exact=True)
+    found = table.probabilities(pa.array([text, text[:-300]]))
+    np.testing.assert_allclose(found, expected(model, [text, text[:-300]]), atol=1e-4)
 
 
 def test_a_stored_table_is_the_same(model, tmp_path):

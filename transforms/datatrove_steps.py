@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from raicurate.corpora_manifests.errors import ManifestError, MissingExtraError
 from raicurate.corpora_manifests.manifest import StepSpec
 from raicurate.corpora_manifests.vocabulary import DATA_ACTIONS
-from raicurate.transforms.registry import Annotator
+from raicurate.transforms.registry import Annotator, with_earlier_steps
 from raicurate.transforms.schema import SPAN, STEP
 
 INSTALL = "pip install 'raicurate[datatrove]'"
@@ -62,7 +62,7 @@ class DatatroveSteps(Annotator):
                 batch.column("text").to_pylist(), batch.column("id").to_pylist(), strict=True
             )
         ]
-        return [pa.array(rows, pa.list_(STEP))]
+        return [with_earlier_steps(batch, pa.array(rows, pa.list_(STEP)))]
 
     def reformat(self, applied: pa.RecordBatch, verdicts: pa.Array) -> pa.RecordBatch:
         """Returns published documents with the changes of the steps made in their original text.

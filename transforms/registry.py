@@ -14,7 +14,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import pyarrow as pa
 
 from raicurate.corpora_manifests.errors import ManifestError
-from raicurate.transforms.schema import LABEL_FIELDS
+from raicurate.transforms.schema import LABEL_FIELDS, STEP
 
 _LABEL_FIELDS = {field.name: field for field in LABEL_FIELDS}
 
@@ -146,3 +146,12 @@ def append_labels(
         else:
             batch = batch.set_column(index, field, typed)
     return batch
+
+
+def with_earlier_steps(batch: pa.RecordBatch, steps: pa.Array) -> pa.Array:
+    """Returns a column `steps` behind the one that a batch has from an earlier annotator."""
+    if batch.schema.get_field_index("steps") < 0:
+        return steps
+    earlier = batch.column("steps").to_pylist()
+    rows = [[*(before or ()), *own] for before, own in zip(earlier, steps.to_pylist(), strict=True)]
+    return pa.array(rows, pa.list_(STEP))

@@ -129,9 +129,10 @@ STEP = pa.struct(
         _required("passed", pa.bool_()),
         pa.field("reason", pa.string()),
         _required("changed", pa.bool_()),
+        pa.field("score", pa.float32()),
     ]
 )
-"""The verdict of a third-party filter (`passed`) or formatter (`changed`) on one document."""
+"""The verdict of a filter (`passed`, with its `score` if it has one) or formatter (`changed`)."""
 
 LABEL_FIELDS: list[pa.Field] = [
     pa.field("lang", pa.string()),

@@ -26,21 +26,22 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self.words)
 
-    def ids_of_lines(self, lines: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    def read(self, lines: pa.Array) -> tuple[np.ndarray, np.ndarray, pa.Array]:
         """Returns the words of lines as fastText sees them, each line followed by `END`.
 
         Args:
             lines: Words separated by white space, strings without nulls, less than 2 GB.
 
         Returns:
-            The number of every word, or that of all words for one outside the vocabulary; and
-            where each line starts, with the total at the end.
+            The number of every word, or that of all words for one outside the vocabulary; where
+            each line starts, with the total at the end; and the words.
         """
         # Without the space at the start, which would be followed by a word of no letters.
         lines = pc.binary_join_element_wise(lines.cast(pa.string()), END, " ")
         split = pc.ascii_split_whitespace(pc.ascii_ltrim_whitespace(lines))
         offsets = split.offsets.to_numpy().astype(np.int64)
-        return self._ids(split.flatten()), offsets - offsets[0]
+        words = split.flatten()
+        return self._ids(words), offsets - offsets[0], words
 
     def _ids(self, words: pa.Array) -> np.ndarray:
         if len(words) < _FEW:

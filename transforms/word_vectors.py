@@ -116,7 +116,7 @@ class WordVectors:
         """
         if not len(lines):
             return [], np.zeros(0, dtype=np.float32), np.zeros((0, 2), dtype=np.int64)
-        ids, offsets = self.vocabulary.ids_of_lines(lines)
+        ids, offsets, _ = self.vocabulary.read(lines)
         starts, words = offsets[:-1], np.diff(offsets)
         known = np.add.reduceat((ids < len(self.vocabulary)).astype(np.int64), starts)
         mean = np.add.reduceat(self._vectors[ids], starts) / known[:, None].astype(np.float32)
