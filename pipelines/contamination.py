@@ -1,4 +1,4 @@
-"""Looking for the texts of a probe in training data: a Beam graph over units of files.
+"""Looking for the texts of a probe in training data, unit by unit; the graph is `find_probe.py`.
 
 The element is the unit. What a unit holds of the probe is written to a file of its own, named by
 the unit, its content and the probe, so a scan that was killed goes on where it stopped and a scan
@@ -8,15 +8,16 @@ that was done is not done again. No text leaves a unit: verdicts are numbers and
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-import apache_beam as beam
 import orjson
+import pyarrow.compute as pc
 
 from raicurate.corpora_manifests.digests import digest
-from raicurate.corpora_manifests.errors import ContractError, RaicurateError
+from raicurate.corpora_manifests.errors import ContractError
 from raicurate.corpora_manifests.manifest import Corpus, Output
 from raicurate.pipelines import reading, storage
-from raicurate.pipelines.failures import clear_failures, failure_error, read_failures, write_failure
+from raicurate.pipelines.failures import clear_failures, failure_error, read_failures
 from raicurate.pipelines.runners import execute_graph
 from raicurate.pipelines.unit_input import read_options
 from raicurate.pipelines.units import Unit, UnitFile, find_files, plan_units
@@ -44,41 +45,6 @@ class ScanJob:
     path: str
 
 
-class FindProbe(beam.PTransform):  # type: ignore[misc]
-    """Looks through units for the texts of a probe; yields the ids of the units that are done.
-
-    Args of the constructor: the index of the probe, the folder of the output, and the path where
-    `dump_jobs` was written.
-    """
-
-    def __init__(self, index: ProbeIndex, out: str, jobs_path: str) -> None:
-        super().__init__()
-        self._index, self._out, self._jobs_path = index, out, jobs_path
-
-    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
-        """Returns the ids."""
-        return (
-            pipeline
-            | "Plan" >> beam.Create([self._jobs_path], reshuffle=False)
-            | "ReadPlan" >> beam.FlatMap(read_jobs)
-            # Without it, all units of the plan would stay with the worker that read it.
-            | "Distribute" >> beam.Reshuffle()
-            | "ScanUnit" >> beam.ParDo(_ScanUnit(self._index, self._out))
-        )
-
-
-class _ScanUnit(beam.DoFn):  # type: ignore[misc]
-    def __init__(self, index: ProbeIndex, out: str) -> None:
-        self._index, self._out = index, out
-
-    def process(self, job: ScanJob) -> Iterator[str]:
-        try:
-            storage.write_bytes(job.path, scan_unit(self._index, job))
-            yield job.unit.id
-        except (RaicurateError, OSError) as error:
-            write_failure(self._out, job.unit, error)
-
-
 def scan_unit(index: ProbeIndex, job: ScanJob) -> bytes:
     """Returns the verdict of a unit as JSON.
 
@@ -96,7 +62,7 @@ def scan_unit(index: ProbeIndex, job: ScanJob) -> bytes:
         for batch in reading.read(part, file.format, storage.open_read, options):
             column = batch.documents.column("text")
             documents += len(column)
-            text_bytes += column.nbytes
+            text_bytes += pc.sum(pc.binary_length(column)).as_py() or 0
             unreadable += len(batch.errors)
             damaged |= {file.name for error in batch.errors if error.error_type in DAMAGE}
             for number, hits in index.scan(
@@ -181,8 +147,14 @@ def scan(
     if missing:
         jobs_path = storage.join(out, "_rai", "contamination", "jobs.jsonl")
         storage.write_bytes(jobs_path, dump_jobs(missing))
+
+        def build(pipeline: Any) -> None:
+            from raicurate.pipelines.find_probe import FindProbe
+
+            pipeline | "FindProbe" >> FindProbe(index, out, jobs_path)
+
         execute_graph(
-            lambda pipeline: pipeline | "FindProbe" >> FindProbe(index, out, jobs_path),
+            build,
             [job.unit for job in missing],
             beam_options,
             bundle_repeat=bundle_repeat,

@@ -1,5 +1,6 @@
 """Contamination: what stands in the training data is found, and nothing else is called clean."""
 
+import gzip
 from pathlib import Path
 
 import apache_beam as beam
@@ -15,7 +16,8 @@ from hypothesis import strategies as st
 from raicurate.corpora_manifests.errors import ContractError
 from raicurate.pipelines import storage
 from raicurate.pipelines.cli import main
-from raicurate.pipelines.contamination import FindProbe, corpora_of, dump_jobs, make_jobs, scan
+from raicurate.pipelines.contamination import corpora_of, dump_jobs, make_jobs, scan
+from raicurate.pipelines.find_probe import FindProbe
 from raicurate.probes.contamination import (
     CONTAMINATED_WORDS,
     SEED_WORDS,
@@ -157,7 +159,10 @@ def test_scan_of_files(tmp_path: Path, bundle_repeat: int) -> None:
     index = _index(SENTENCE, OTHER)
     out = str(tmp_path / "out")
     found, coverage = scan(index, corpora_of([str(folder)]), out, bundle_repeat=bundle_repeat)
-    assert coverage == Coverage(1, 1, 6, 123, 0, coverage.text_bytes)
+    shards = [gzip.decompress(path.read_bytes()) for path in folder.iterdir()]
+    read = [line for shard in shards for line in shard.splitlines()]
+    size = sum(len(orjson.loads(line)["text"]) for line in read)
+    assert coverage == Coverage(1, 1, 6, 123, 0, size)
     assert coverage.complete
     table = results(index, found, coverage)
     assert table["verdict"].to_pylist() == ["contaminated", "clean"]

@@ -13,7 +13,9 @@ from raicurate.probes.ngram import NGramModel
 from raicurate.probes.score_cache import CachedBackend, ScoreCache
 
 TEXTS = ["Bread rises overnight.", "個人情報は秘密です。", "", "Trains run every ten minutes."]
-REQUESTS = [Request(text[:5], text[5:] or "x") for text in TEXTS] + [Request("", "Bread")]
+REQUESTS = [Request(text[:5], text[5:] or "x") for text in TEXTS] + [
+    Request("", "Bread"), Request("ten", "Bread"), Request("tenB", "read")
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
