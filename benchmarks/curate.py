@@ -25,9 +25,9 @@ sys.path.insert(0, str(HERE))
 
 from measured_process import Measurement, measure  # noqa: E402
 
-HARM_MODEL = HERE.parent / "transforms" / "models" / "harm"
 LANGUAGE_MODEL = HERE.parent / "transforms" / "models" / "language" / "model.bin"
-ANNOTATORS = ("language@1", "harm@1", "personal_data@1")
+ANNOTATORS = ("language@1", "fasttext@1", "personal_data@1")
+CLASSIFIER_LABEL = "encyclopedia"
 PERSONAL_DATA = ["email", "phone", "ip", "card", "iban"]
 
 TARGETS = {
@@ -180,7 +180,7 @@ def run(options: argparse.Namespace, general: Path, work: Path) -> dict[str, Any
     os.environ["PYTHONPYCACHEPREFIX"] = str(work / "compiled")
     os.environ["HF_ASSETS_CACHE"] = str(work / "assets")  # where datatrove copies models to
     annotators = [
-        {"use": use, "with": {"model": str(single_model(work))} if use == "harm@1" else {}}
+        {"use": use, "with": classifier(general, work) if use == "fasttext@1" else {}}
         for use in options.annotators.split(",")
     ]
     raicurate = [Contestant(f"raicurate x{n}", n, _raicurate(annotators, n)) for n in (1, 2)]
@@ -234,19 +234,12 @@ def make_corpus(
     return Corpus(folder, description["text_bytes"], description["documents"], unit_bytes)
 
 
-def single_model(work: Path) -> Path:
-    """Returns a folder with the harm model that ships, without its cascade.
-
-    No score reaches the thresholds, so one fastText model sees all of every document; the second
-    one sees the 1 % of documents that the annotator always sends on.
-    """
-    folder = work / "harm"
-    if not folder.exists():
-        shutil.copytree(HARM_MODEL, folder)
-        description = json.loads((folder / "model.json").read_text())
-        description["escalate_from"] = dict.fromkeys(description["languages"], 2.0)
-        (folder / "model.json").write_text(json.dumps(description))
-    return folder
+def classifier(general: Path, work: Path) -> dict[str, str]:
+    """Trains the fastText model, in a process of its own, and returns what is asked of it."""
+    path = work / "classifier.bin"
+    if not path.exists():
+        _check([str(HERE / "text_classifier.py"), str(general), str(path)])
+    return {"model": str(path), "label": CLASSIFIER_LABEL}
 
 
 def _raicurate(annotators: list[dict[str, Any]], workers: int) -> Command:
@@ -298,10 +291,10 @@ def _datatrove(annotators: list[dict[str, Any]]) -> Command:
     script = str(HERE / "datatrove_blocks.py")
     parameters = {spec["use"]: spec["with"] for spec in annotators}
     language = str(LANGUAGE_MODEL) if "language@1" in parameters else "-"
-    harm = str(Path(parameters["harm@1"]["model"], "word.ftz")) if "harm@1" in parameters else "-"
+    classifier = parameters.get("fasttext@1", {}).get("model", "-")
     return lambda corpus, out: [
         *(sys.executable, script, str(corpus.folder), str(out)),
-        *(str(out.with_suffix(".logs")), "2", language, harm),
+        *(str(out.with_suffix(".logs")), "2", language, classifier),
     ]
 
 

@@ -1,6 +1,6 @@
 """The work of the benchmark by datatrove's own blocks, with local workers.
 
-    python benchmarks/datatrove_blocks.py CORPUS OUT LOGS WORKERS LANGUAGE_MODEL HARM_MODEL
+    python benchmarks/datatrove_blocks.py CORPUS OUT LOGS WORKERS LANGUAGE_MODEL CLASSIFIER
 
 The models are local fastText files; `-` stands for none. As these blocks do, each model sees the
 whole of every document, the Parquet writer compresses at level 1 of zstd, and the formatter masks
@@ -14,7 +14,7 @@ from typing import Any
 NONE = "-"
 
 
-def main(corpus: str, out: str, logs: str, workers: int, language: str, harm: str) -> None:
+def main(corpus: str, out: str, logs: str, workers: int, language: str, classifier: str) -> None:
     """Runs one task a shard."""
     from datatrove.executor import LocalPipelineExecutor
     from datatrove.pipeline.formatters import PIIFormatter
@@ -25,9 +25,9 @@ def main(corpus: str, out: str, logs: str, workers: int, language: str, harm: st
         pipeline=[
             JsonlReader(corpus, glob_pattern="*.jsonl.zst"),
             *([] if language == NONE else [_language(language)]),
-            *([] if harm == NONE else [_classifier(harm)]),
+            *([] if classifier == NONE else [_classifier(classifier)]),
             PIIFormatter(),
-            ParquetWriter(out, compression="zstd", schema=_schema(language, harm)),
+            ParquetWriter(out, compression="zstd", schema=_schema(language, classifier)),
         ],
         tasks=len(list(Path(corpus).glob("*.jsonl.zst"))),
         workers=workers,
@@ -60,15 +60,15 @@ def _labels(model: str) -> list[str]:
     return labels
 
 
-def _schema(language: str, harm: str) -> Any:
+def _schema(language: str, classifier: str) -> Any:
     """Returns the schema of the output; the one that datatrove infers differs between batches."""
     import pyarrow as pa
 
     metadata = {name: pa.string() for name in ("title", "doc_type", "url", "file_path")}
     if language != NONE:
         metadata |= {"language": pa.string(), "language_score": pa.float64()}
-    if harm != NONE:
-        metadata |= dict.fromkeys(_labels(harm), pa.float64())
+    if classifier != NONE:
+        metadata |= dict.fromkeys(_labels(classifier), pa.float64())
     return pa.schema(
         {"text": pa.string(), "id": pa.string(), "metadata": pa.struct(list(metadata.items()))}
     )
