@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from raicurate.corpora_manifests.errors import ManifestError
+from raicurate.transforms.personal_data_column import utf8_column
 from raicurate.transforms.vocabulary import END, Vocabulary
 
 # As in fastText's dictionary.cc, the last one joins the hashes of two words.
@@ -94,9 +95,10 @@ class WordTable:
         pairs = rows[len(words) :] if model.f.getArgs().wordNgrams == 2 else np.zeros(1)
         # Stored with half precision; what is measured in training is what will be used.
         kind = np.float32 if exact else np.float16
+        vocabulary = pa.array(words, pa.string())
         return cls(
-            pa.array(words, pa.string()),
-            _hashes(words),
+            vocabulary,
+            _hashes(vocabulary),
             rows[: len(words)].astype(kind),
             pairs.astype(kind),
             pairs_of_unknown=exact,
@@ -151,7 +153,7 @@ class WordTable:
         hashes = self._hashes[ids]
         paired = ids[:-1] != self._end
         if self._pairs_of_unknown:
-            hashes[~known] = _widened(_hashes_of_column(words.filter(pa.array(~known))))
+            hashes[~known] = _widened(_hashes(words.filter(pa.array(~known))))
         else:
             paired &= known[:-1] & known[1:]
         bucket = (hashes[:-1] * _PAIR_FACTOR + hashes[1:]) % np.uint64(len(self._pairs))
@@ -181,22 +183,14 @@ def _widened(hashes: np.ndarray) -> np.ndarray:
     return hashes.astype(np.int64).astype(np.uint64)
 
 
-def _hashes_of_column(words: pa.Array) -> np.ndarray:
-    encoded = words.dictionary_encode()
-    hashes = _hashes(encoded.dictionary.to_pylist())
-    return hashes[encoded.indices.to_numpy(zero_copy_only=False)]
-
-
-def _hashes(words: list[str]) -> np.ndarray:
+def _hashes(words: pa.Array) -> np.ndarray:
     """Returns fastText's hash of every word, FNV-1a over signed bytes, as 32 signed bits."""
-    encoded = [word.encode() for word in words]
-    lengths = np.array([len(word) for word in encoded], dtype=np.int64)
+    column = utf8_column(words)
+    data, lengths = column.data.view(np.int8), np.diff(column.offsets)
     # Words of like length together, so that one endless word does not cost all others.
     order = np.argsort(-lengths, kind="stable")
-    data = np.frombuffer(b"".join(encoded), dtype=np.int8)
-    starts = (np.cumsum(lengths) - lengths)[order]
-    result = np.full(len(encoded), _FNV_BASIS, dtype=np.uint32)
-    ascending = -lengths[order]
+    starts, ascending = column.offsets[:-1][order], -lengths[order]
+    result = np.full(len(words), _FNV_BASIS, dtype=np.uint32)
     for position in range(min(int(lengths.max(initial=0)), _LONG)):
         running = np.searchsorted(ascending, -position)
         letters = data[starts[:running] + position].astype(np.uint32)
@@ -205,7 +199,7 @@ def _hashes(words: list[str]) -> np.ndarray:
     hashes[order] = result
     for index in np.flatnonzero(lengths > _LONG).tolist():
         value = int(hashes[index])
-        for byte in encoded[index][_LONG:]:
+        for byte in words[index].as_py().encode()[_LONG:]:
             value = ((value ^ (byte | 0xFFFFFF00 if byte & 0x80 else byte)) * _FNV_PRIME) & _WORD
         hashes[index] = value
     return hashes.astype(np.int32)
