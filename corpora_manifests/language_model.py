@@ -3,20 +3,22 @@
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from raicurate.corpora_manifests.model import Model
 from raicurate.corpora_manifests.vocabulary import Hazard
 
 
 class LanguageModel(Model):
-    """A model behind an OpenAI-compatible server.
+    """A model behind an OpenAI-compatible server, given by `endpoint` or started by `vllm`.
 
     What decides its answers (`model`, `prompt`, `parameters`, `max_tokens`, `max_document_chars`
     and what is sent at all) enters the keys of units. Where it runs and how it is asked does not.
 
     Attributes:
         endpoint: Base URL up to and including the version, such as `http://localhost:8000/v1`.
+        vllm: Options of a vLLM server that Beam's handler starts on each worker machine, without
+            the leading dashes, such as `max-model-len: "8192"`; null for one without a value.
         model: Name of the model, as the server knows it.
         prompt: Name of a prompt that ships, or the path of one, relative to the manifest.
         credential_variable: Environment variable that holds the bearer token, if one is needed.
@@ -36,7 +38,8 @@ class LanguageModel(Model):
         token_budget: Tokens (prompt and answer) that the output may cost over all runs.
     """
 
-    endpoint: str
+    endpoint: str | None = None
+    vllm: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")], str | None] | None = None
     model: Annotated[str, Field(min_length=1, max_length=200)]
     prompt: str = "context"
     credential_variable: str | None = None
@@ -55,7 +58,9 @@ class LanguageModel(Model):
 
     @field_validator("endpoint")
     @classmethod
-    def _no_secret_in_the_address(cls, value: str) -> str:
+    def _no_secret_in_the_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         # The value is not repeated: it may hold what must not stand in a log.
         parts = urlsplit(value)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -85,6 +90,18 @@ class LanguageModel(Model):
         if taken:
             raise ValueError(f"{sorted(taken)[0]!r} is set by raicurate and cannot be set here")
         return value
+
+    @model_validator(mode="after")
+    def _one_server(self) -> "LanguageModel":
+        if (self.endpoint is None) == (self.vllm is None):
+            raise ValueError(
+                "give either `endpoint`, the address of a server that runs, or `vllm`, the options "
+                "of one that is to be started"
+            )
+        taken = {"model", "port", "api-key"} & set(self.vllm or ())
+        if taken:
+            raise ValueError(f"`vllm.{sorted(taken)[0]}` cannot be set here")
+        return self
 
 
 def _is_variable(value: str) -> bool:

@@ -18,6 +18,7 @@ from raicurate.exercise_templates.context import ContextLibrary
 from raicurate.exercise_templates.prompts import load_prompt
 from raicurate.pipelines import storage
 from raicurate.pipelines.answer_cache import AnswerCache, Asker
+from raicurate.pipelines.model_server import running_endpoint
 from raicurate.transforms.contextualize import contextualize
 from raicurate.transforms.llm_answers import judge, replaced
 from raicurate.transforms.llm_client import Answer, ChatClient
@@ -123,6 +124,8 @@ class ModelContext:
 
         Raises:
             UsageError: The environment variable of the credential is not set.
+            MissingExtraError: A server is to be started, and a package for it is missing.
+            ServerError: The server does not start.
         """
         if self._client is None:
             variable = self.settings.credential_variable
@@ -133,7 +136,9 @@ class ModelContext:
                     "credential, is not set where the work is done, so the model was not asked; "
                     "set it on every worker"
                 )
-            self._client = ChatClient(self.settings, credential)
+            endpoint = running_endpoint(self.settings)
+            settings = self.settings.model_copy(update={"endpoint": endpoint})
+            self._client = ChatClient(settings, credential)
         return self._client
 
 

@@ -77,7 +77,7 @@ class ChatServer:
         most_at_once: The largest number of requests that were under way together.
     """
 
-    def __init__(self, respond: Callable[[Request], Reply] | None = None) -> None:
+    def __init__(self, respond: Callable[[Request], Reply] | None = None, port: int = 0) -> None:
         self.replies: Sequence[Reply] = []
         self.respond = respond
         self.requests: list[Request] = []
@@ -86,7 +86,7 @@ class ChatServer:
         self._position = 0
         self._at_once = 0
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
 
     @property
@@ -101,6 +101,10 @@ class ChatServer:
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
+        self._thread.join()
+
+    def wait(self) -> None:
+        """Serves until the process ends."""
         self._thread.join()
 
     def reply(self, request: Request) -> Reply:
@@ -124,8 +128,11 @@ def _handler(server: ChatServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def do_GET(self) -> None:
+            self.do_POST()
+
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             headers = {name.lower(): value for name, value in self.headers.items()}
             server.count(1)
             try:

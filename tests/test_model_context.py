@@ -83,6 +83,7 @@ def test_every_executor_asks_once_and_writes_the_same(
     written = from_model(tmp_path / "out")
     assert result.totals.tables["model_context"] == {"accepted": len(written)}
     assert asked == len(written) == len(entries(tmp_path / "out")) == ASKED
+    assert f"context of {asked} documents" in (tmp_path / "out" / "README.md").read_text()
     assert result.totals.tables["model_tokens"] == {"answer": 60 * asked, "prompt": 300 * asked}
     originals = {record["id"]: record["text"] for record in documents(120)}
     for row in written:
