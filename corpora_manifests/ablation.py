@@ -40,6 +40,7 @@ class AblationManifest(Model):
         language: Language of what is read and asked.
         bytes: Bytes of text of each mix; fewer where the smallest mix has fewer.
         exercise_share: Share of the bytes that are exercises, where a mix has exercises.
+        clauses: Clauses of each arm that are asked about at most, of whole documents.
         mixes: What is compared with `raw`, which is always there.
         models: What is trained.
         order: Bytes of an n-gram.
@@ -54,6 +55,7 @@ class AblationManifest(Model):
     language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")] = "en"
     bytes: int = Field(default=10_000_000, ge=10_000)
     exercise_share: float = Field(default=0.2, gt=0, lt=1)
+    clauses: int = Field(default=500, ge=20)
     mixes: tuple[Mix, ...] = MIXES
     models: tuple[ModelKind, ...] = ("ngram",)
     order: int = Field(default=8, ge=2, le=8)

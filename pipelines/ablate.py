@@ -108,12 +108,7 @@ def ablate(manifest: AblationManifest, out: Path, tell: Tell) -> dict[str, Any]:
         read_exercises(run, manifest.language),
         [document.text for document in read],
     )
-    clauses = [
-        clause
-        for clause in read_clauses(run)
-        if clause.language == manifest.language
-        and len(clause.heading) + len(clause.text) <= _MAX_CLAUSE_CHARS
-    ]
+    clauses = _chosen(read_clauses(run), manifest)
     wanted = Questions(
         list(_asks(suite, manifest.language, clauses)),
         [*asked, *unseen_documents(clauses)],
@@ -179,6 +174,22 @@ def unseen_documents(clauses: Sequence[ClauseText]) -> list[ProbeDocument]:
         )
         for (document, dimension), group in sorted(texts.items())
     ]
+
+
+def _chosen(clauses: Sequence[ClauseText], manifest: AblationManifest) -> list[ClauseText]:
+    """Returns the clauses that are asked about: of whole documents, while there is room."""
+    groups: dict[tuple[str, str], list[ClauseText]] = {}
+    for clause in clauses:
+        short = len(clause.heading) + len(clause.text) <= _MAX_CLAUSE_CHARS
+        if clause.language == manifest.language and short:
+            groups.setdefault((clause.arm, clause.document), []).append(clause)
+    left = dict.fromkeys(ARMS, manifest.clauses)
+    chosen: list[ClauseText] = []
+    for arm, document in sorted(groups, key=lambda group: digest(*group)):
+        part = groups[arm, document][: left[arm]]
+        left[arm] -= len(part)
+        chosen += part
+    return chosen
 
 
 def _split_rulebooks(

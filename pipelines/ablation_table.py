@@ -16,7 +16,8 @@ def tables(result: Mapping[str, Any]) -> str:
 
     The first line of each is the model of the raw documents itself; the others are changes from
     it, with 95 % intervals. A change whose interval leaves out 0 is bold; the smallest change that
-    would have been seen stands in the last column of the tables by dimension.
+    would have been seen stands in the last column of the tables by dimension. A value without an
+    interval comes from too few clusters that differ.
     """
     lines = [
         f"Mixes of {next(iter(result['bytes'].values())):,} bytes: "
@@ -24,10 +25,10 @@ def tables(result: Mapping[str, Any]) -> str:
     ]
     for kind in result["manifest"]["models"]:
         rows = [row for row in result["rows"] if row["model"] == kind]
-        for measure in BY_DIMENSION:
+        measured = {row["measure"] for row in rows}
+        for measure in (name for name in BY_DIMENSION if name in measured):
             lines += ["", f"**{kind}: {measure}**", "", *_by_dimension(rows, measure)]
-        others = sorted({row["measure"] for row in rows} - set(BY_DIMENSION))
-        for measure in others:
+        for measure in sorted(measured - set(BY_DIMENSION)):
             lines += ["", f"**{kind}: {measure}**", "", *_by_cell(rows, measure)]
     return "\n".join(lines) + "\n"
 
