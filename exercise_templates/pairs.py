@@ -8,7 +8,7 @@ alike and is helped. What declines, gives reasons and closes stands beside the s
 import functools
 import hashlib
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -22,7 +22,7 @@ from raicurate.exercise_templates.context_files import digest, hash64
 
 SHIPPED = Path(__file__).with_name("pair_words")
 
-COMPOSITION_VERSION = "1"
+COMPOSITION_VERSION = "2"
 """Part of the digest: raised when the same words would be put together differently."""
 
 Kind = Literal["refusal", "twin", "lesson"]
@@ -164,6 +164,19 @@ class PairLibrary:
         file = self._files.get(lang)
         return tuple(sorted(file.hazards)) if file else ()
 
+    def require(self, languages: Iterable[str]) -> None:
+        """Raises unless there are words in all of some languages.
+
+        Raises:
+            ManifestError: A language has none.
+        """
+        missing = sorted(set(languages) - set(self.languages))
+        if missing:
+            raise ManifestError(
+                f"policy: pairs.languages: there are no words of pairs in {missing[0]!r}, so its "
+                f"documents would get none; known are: {', '.join(self.languages)}"
+            )
+
     def licence_of(self, lang: str) -> str:
         """Returns the licence of the words of a language."""
         return self._files[lang].licence
@@ -204,7 +217,9 @@ class PairLibrary:
         farewell, farewell_ref = _pick("farewell", ref, general.farewell, draws[4])
         opening, opening_ref = _pick("lesson_opening", ref, general.lesson_opening, draws[5])
         lesson, lesson_ref = _pick("lesson", f"{ref}/{hazard}", words.lesson, draws[6])
-        why, why_ref = _pick("reason", f"{ref}/{hazard}", words.reason, draws[7])
+        # Reasons answer a request; a lesson has none, so its second thought is another lesson.
+        others = tuple(text for text in words.lesson if text != lesson)
+        more, more_ref = _pick("lesson", f"{ref}/{hazard}", others, draws[7])
         closing, closing_ref = _pick("lesson_closing", ref, general.lesson_closing, draws[8])
         speakers = file.speakers[
             _choose(tuple(speaker.user for speaker in file.speakers), draws[9])
@@ -224,8 +239,8 @@ class PairLibrary:
                 (scene_ref, welcome_ref, farewell_ref),
             ),
             _text(
-                join((opening, lesson)) + "\n\n" + join((why, closing)),
-                (opening_ref, lesson_ref, why_ref, closing_ref),
+                join((opening, lesson)) + "\n\n" + join((more, closing)),
+                (opening_ref, lesson_ref, more_ref, closing_ref),
             ),
         )
 

@@ -2,6 +2,7 @@
 
 from raicurate.corpora_manifests.manifest import Manifest
 from raicurate.exercise_templates.pairs import PairLibrary
+from raicurate.exercise_templates.prompts import load_prompt
 from raicurate.pipelines.receipts import DATA, EXERCISES, OUTCOMES, PAIRS
 from raicurate.pipelines.snapshots import Snapshot
 from raicurate.pipelines.totals import Totals
@@ -39,6 +40,15 @@ def dataset_card(manifest: Manifest, totals: Totals, snapshot: Snapshot) -> str:
         "the ledger has a row for each document that was not withdrawn.",
         "",
     ]
+    model = manifest.language_model
+    accepted = totals.tables.get("model_context", {}).get("accepted", 0)
+    if model is not None and accepted:
+        lines += [
+            f"The context of {accepted} documents was written by the language model "
+            f"`{model.model}` and accepted by the same checks as that of templates; the `ref` of "
+            f"its spans begins with the prompt, `{load_prompt(model.prompt).ref}`.",
+            "",
+        ]
     if EXERCISES in layers:
         lines += [
             "`exercises/` holds learning exercises made of the clauses of policy documents, under "

@@ -11,12 +11,14 @@ from raicurate.corpora_manifests import load
 from raicurate.corpora_manifests.digests import digest
 from raicurate.corpora_manifests.errors import ContractError, ManifestError
 from raicurate.corpora_manifests.manifest import Manifest
+from raicurate.exercise_templates.pairs import PairLibrary
 from raicurate.pipelines import storage
 from raicurate.pipelines.answer_cache import AnswerWithdrawals
 from raicurate.pipelines.arms_verdict import write_heldout
 from raicurate.pipelines.curate_unit import Job
 from raicurate.pipelines.dataset_card import dataset_card
 from raicurate.pipelines.deny_list import DenyList
+from raicurate.pipelines.exercise_audit import audited, gate_error
 from raicurate.pipelines.exercises import ExerciseStage
 from raicurate.pipelines.failures import clear_failures, failure_error, read_failures
 from raicurate.pipelines.keys import RunConfig
@@ -53,9 +55,12 @@ def make_config(
     """Returns the configuration of a run, with the place of the restricted tier filled in.
 
     Raises:
-        ManifestError: The restricted tier lies inside the output.
+        ManifestError: The restricted tier lies inside the output, or pairs are wanted in a
+            language without words for them.
     """
     out = storage.absolute(out)
+    if manifest.policy.pairs is not None:
+        PairLibrary.load().require(manifest.policy.pairs.languages)
     restricted = manifest.output.restricted
     if restricted is not None:
         restricted = restricted.replace("{out}", out)
@@ -200,7 +205,9 @@ def finish(
     card = dataset_card(config.manifest, totals, snapshot)
     storage.write_bytes(storage.join(config.out, "README.md"), card.encode())
     success = storage.join(config.out, "_SUCCESS")
-    if totals.fault(config.manifest.output.error_budget) is None:
+    audit = audited(config.out, receipts, config.manifest.exercises.probes)
+    passed = gate_error(audit) is None
+    if passed and totals.fault(config.manifest.output.error_budget) is None:
         storage.write_bytes(success, f"{snapshot.number}\n".encode())
     else:
         storage.delete(success)

@@ -169,6 +169,8 @@ def test_never_where_the_policy_keeps_free_of_refusals(
     assert {row["hazard"] for row in pairs_of(tmp_path / "hazard")} == {"hate"}
     curate_here(manifest_of(corpus, languages=["de"], never={"languages": ["en"]}), tmp_path / "l")
     assert not (tmp_path / "l" / "pairs").exists()
+    with pytest.raises(ManifestError, match="no words of pairs in 'xx'"):
+        curate_here(manifest_of(corpus, languages=["en", "xx"]), tmp_path / "words")
     for bad in (
         {"hazards": ["hate"], "languages": ["en"], "never": {"hazards": ["hate"]}},
         {"hazards": ["hate"], "languages": ["en"], "never": {"languages": ["en"]}},
@@ -346,6 +348,16 @@ def test_taking_does_not_depend_on_units(
     assert len(together) + sum(sum(t.values()) for t in left.values()) == len(entries)
     contents = [content for one in together for content in [ranked[one.row][2] + one.pair]]
     assert len(set(contents)) == len(contents)
+
+
+def test_lessons_say_two_things_and_answer_nobody() -> None:
+    """A lesson is made of two thoughts; reasons, which answer a request, are not in it."""
+    for number in range(200):
+        text = LIBRARY.compose(str(number), "en", "hate").lesson.text
+        refs = LIBRARY.compose(str(number), "en", "hate").lesson.refs
+        assert len(set(refs)) == len(refs) == 4
+        assert not any(ref.startswith("reason") for ref in refs)
+        assert text.count("\n\n") == 1
 
 
 def test_every_language_with_words_can_write() -> None:
