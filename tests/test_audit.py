@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from raicurate.corpora_manifests.load import PACKAGE_FOLDER, load_policy
 from raicurate.corpora_manifests.vocabulary import HAZARDS
+from raicurate.pipelines.cli import main
 from raicurate.transforms.audit_answers import severity_of
 from raicurate.transforms.audit_card import model_card
 from raicurate.transforms.audit_checks import (
@@ -101,6 +102,12 @@ def test_ratings_hold_ids_and_no_texts():
         row_id, _, value = row.strip().rpartition(": ")
         assert len(json.loads(row_id)) < 100
         assert 0 <= int(value) <= 5
+
+
+def test_an_audit_without_its_data_is_wrong_usage(tmp_path, capsys):
+    """An audit never passes over a set that is not there; it names the set and ends with 2."""
+    assert main(["audit", "--data", str(tmp_path)]) == 2
+    assert "there is no file" in capsys.readouterr().err
 
 
 def test_the_card_names_what_fails():

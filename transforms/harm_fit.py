@@ -24,7 +24,7 @@ from raicurate.transforms.ngrams import (
     words_of,
 )
 
-MIN_EXAMPLES = 6
+MIN_EXAMPLES = 12
 """A question with fewer examples of yes or of no has no head."""
 
 MIN_HAZARD_EXAMPLES = 3
