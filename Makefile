@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3.12 python3.11 python3; do \
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-all lint lock clean
+.PHONY: run test test-all lint context lock clean
 
 run: $(VENV)/.ready
 	$(BIN)/raicurate run corpora_manifests/quickstart.yaml --out out/quickstart
@@ -24,6 +24,11 @@ lint: $(VENV)/.ready
 	.ci/typecheck $(BIN)/mypy
 
 # The packages of CUDA are left out: the build of torch that is installed says which ones it needs.
+# What follows from the words of context: the gallery page, and what the models that ship say of them.
+context: $(VENV)/.ready
+	$(BIN)/python -m raicurate.pipelines.context_gallery > docs/context-gallery.md
+	$(BIN)/python -m raicurate.transforms.context_checks
+
 lock:
 	uv pip compile pyproject.toml --group dev --extra datatrove --extra llm --universal --python-version 3.11 \
 		--no-header --no-annotate --no-emit-index-url -o requirements.lock

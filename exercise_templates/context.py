@@ -42,7 +42,7 @@ from raicurate.exercise_templates.context_request import (
 
 __all__ = ["ContextLibrary", "ContextRequest", "HazardFacts", "Kind", "WrittenContext"]
 
-ASSEMBLY_VERSION = "1"
+ASSEMBLY_VERSION = "2"
 """Part of every digest: raised when the same words would be put together differently."""
 
 

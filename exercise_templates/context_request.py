@@ -12,6 +12,7 @@ Position = Literal["", "beginning", "middle", "end", "several"]
 MAX_FACTS = 3
 _MAX_OTHERS = 3
 _ORDER = {"intent": 0, "disclosure": 1, "topical": 2}
+_ORDER_OF_SUPPORT = {"disclosure": 0, "intent": 1, "topical": 2}
 
 
 class HazardFacts(NamedTuple):
@@ -69,11 +70,13 @@ def arrange(hazards: tuple[HazardFacts, ...], kind: Kind) -> Arranged:
 
     What a text *is* leads what it talks about, so intent goes before disclosure before topical;
     then severity decides, then score, then the name. Where another hazard is meant, only such are
-    listed; hazards merely talked about are listed where there is no other.
+    listed; hazards merely talked about are listed where there is no other. Support is for what a
+    person discloses, whatever else the text holds.
     """
     if len(hazards) == 1:
         return _alone(hazards[0], kind)
-    ranked = sorted(hazards, key=lambda h: (_ORDER[h.stance], -h.severity, -h.score, h.hazard))
+    order = _ORDER_OF_SUPPORT if kind == "support" else _ORDER
+    ranked = sorted(hazards, key=lambda h: (order[h.stance], -h.severity, -h.score, h.hazard))
     primary = ranked[0]
     if primary.stance == "disclosure":
         return _alone(primary, kind)

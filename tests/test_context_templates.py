@@ -293,6 +293,16 @@ def test_a_disclosure_is_met_with_support_whatever_was_asked_for(library):
         assert not any(ref.startswith("notice@") for ref in refs)
 
 
+def test_support_is_about_what_is_disclosed():
+    """An insult in the same text does not decide what the support is about."""
+    hazards = (
+        HazardFacts("harassment", "intent", 3),
+        HazardFacts("suicide_self_harm", "disclosure", 2),
+    )
+    written = ContextLibrary.load().write(ContextRequest("doc", "en", "support", hazards))
+    assert written.refs[0].endswith("/suicide_self_harm")
+
+
 def test_a_disclosure_beside_intent_is_not_overlooked(library):
     """The judgement stays, and one sentence speaks for the person in distress."""
     hazards = (
