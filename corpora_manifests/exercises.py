@@ -23,6 +23,7 @@ class Exercises(Model):
         read_only: Share of the clauses that are in the data, but in no exercise.
         unseen: Share of the families of documents that are nowhere in the output.
         seed: Another seed deals the arms otherwise.
+        sidecars: Files in which authors say something of single clauses.
         probes: JSONL or YAML files with probe items, which no exercise may repeat.
     """
 
@@ -41,6 +42,7 @@ class Exercises(Model):
     read_only: float = Field(default=0.1, ge=0, le=0.5)
     unseen: float = Field(default=0.1, ge=0, le=0.5)
     seed: str = ""
+    sidecars: tuple[str, ...] = ()
     probes: tuple[str, ...] = ()
 
 

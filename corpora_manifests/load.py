@@ -281,6 +281,7 @@ def _absolute_exercises(exercises: Exercises, folder: Path) -> Exercises:
         update={
             "templates": tuple(_absolute(path, folder) for path in exercises.templates),
             "probes": tuple(_absolute(path, folder) for path in exercises.probes),
+            "sidecars": tuple(_absolute(path, folder) for path in exercises.sidecars),
             "tokenizer": None if tokenizer is None else _absolute(tokenizer, folder),
         }
     )

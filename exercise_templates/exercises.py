@@ -230,6 +230,8 @@ class LanguageWords(Model):
     only: tuple[Text, ...] = ()
     broad: tuple[Text, ...] = ()
     sequence: tuple[Text, ...] = ()
+    openers: tuple[Text, ...] = ()
+    factual: tuple[Text, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

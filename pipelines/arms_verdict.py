@@ -27,6 +27,7 @@ from raicurate.transforms.arms import Arms, ArmShares, DocumentSignature, deal_a
 from raicurate.transforms.clause import Clause
 from raicurate.transforms.clause_packs import ClausePacks, shipped_packs
 from raicurate.transforms.clauses import extract_clauses
+from raicurate.transforms.near_duplicates import near_duplicates
 from raicurate.transforms.policy_document import PolicyDocument
 from raicurate.transforms.policy_rows import declared_family, policy_of_row
 from raicurate.transforms.registry import Annotator
@@ -54,11 +55,13 @@ CLAUSES = pa.schema(
         pa.field("text_sha256", pa.string(), nullable=False),
         pa.field("corpus", pa.string(), nullable=False),
         pa.field("license", pa.string(), nullable=False),
+        pa.field("repeats", pa.bool_(), nullable=False),
         pa.field("unit", pa.string(), nullable=False),
         pa.field("parallel", pa.list_(_PARALLEL), nullable=False),
     ]
 )
-"""Every clause by arm. `text` is null for taught clauses, which stand in the data."""
+"""Every clause by arm. `text` is null for taught clauses, which stand in the data. `repeats` is set
+where an earlier document of the same language says nearly the same: it is not taught twice."""
 
 
 @dataclass(frozen=True)
@@ -288,6 +291,7 @@ def _table(
     found: Sequence[_Found], arms: Arms, signatures: Sequence[DocumentSignature]
 ) -> pa.Table:
     parallel = _parallel(found, arms, signatures)
+    repeats = _repeats(found, signatures)
     rows = []
     for one in found:
         clause = one.clause
@@ -307,11 +311,30 @@ def _table(
                 "text_sha256": clause.text_sha256,
                 "corpus": one.corpus,
                 "license": one.license,
+                "repeats": (clause.document, clause.id) in repeats,
                 "unit": one.unit,
                 "parallel": parallel.get((clause.document, clause.id), []),
             }
         )
     return pa.Table.from_pylist(rows, schema=CLAUSES)
+
+
+def _repeats(
+    found: Sequence[_Found], signatures: Sequence[DocumentSignature]
+) -> set[tuple[str, str]]:
+    """Returns the clauses that nearly repeat an earlier one in their language."""
+    language = {one.clause.document: one.clause.language for one in found}
+    flat = [
+        (signature.shape.document, clause)
+        for signature in signatures
+        for clause in signature.clauses
+    ]
+    pairs = near_duplicates([clause.shingles for _, clause in flat])
+    return {
+        (flat[max(pair)][0], flat[max(pair)][1].id)
+        for pair in pairs
+        if language[flat[pair[0]][0]] == language[flat[pair[1]][0]]
+    }
 
 
 def _parallel(

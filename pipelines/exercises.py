@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raicurate.corpora_manifests.digests import digest
@@ -28,6 +27,7 @@ from raicurate.pipelines.snapshots import located
 from raicurate.pipelines.units import Unit
 from raicurate.transforms import make_exercises, schema
 from raicurate.transforms.clause_packs import shipped_packs
+from raicurate.transforms.exercise_gates import Seen
 from raicurate.transforms.exercise_rows import DocumentRow, ExerciseMaker
 from raicurate.transforms.exercise_tokens import token_counter
 
@@ -57,6 +57,7 @@ def maker_of(config: RunConfig) -> ExerciseMaker:
         shapes=wanted.shapes,
         passage_tokens=wanted.passage_tokens,
         probes=wanted.probes,
+        sidecars=wanted.sidecars,
     )
 
 
@@ -81,10 +82,11 @@ class ExerciseWriter:
         taught, parallel = _arms(config.out, receipt.unit)
         written: Counter[str] = Counter()
         left_out: Counter[str] = Counter()
+        seen = Seen()
         try:
             for row in _published(config, receipt):
                 made = self._maker.rows(
-                    row, taught.get(row.id, frozenset()), parallel.get(row.id, {}), left_out
+                    row, taught.get(row.id, frozenset()), parallel.get(row.id, {}), left_out, seen
                 )
                 if made.num_rows:
                     writer.append(made)
@@ -110,7 +112,7 @@ def _arms(
     taught: dict[str, set[str]] = {}
     parallel: dict[str, dict[str, list[tuple[str, str]]]] = {}
     for row in clauses_of_unit(out, unit).to_pylist():
-        if row["arm"] != "taught":
+        if row["arm"] != "taught" or row["repeats"]:
             continue
         taught.setdefault(row["document"], set()).add(row["clause"])
         if row["parallel"]:
@@ -139,9 +141,7 @@ def _published(config: RunConfig, receipt: Receipt) -> Iterator[DocumentRow]:
 def exercises_key(config: RunConfig, receipt: Receipt, made_by: str) -> str:
     """Returns the key of the exercises of a unit."""
     rows = clauses_of_unit(config.out, receipt.unit)
-    arms = pa.Table.from_arrays(
-        [rows.column(name) for name in ("document", "clause", "arm")], ["d", "c", "a"]
-    ).to_pydict()
+    arms = rows.select(["document", "clause", "arm", "repeats"]).to_pydict()
     parallel = rows.column("parallel").to_pylist()
     output = config.manifest.output
     return digest(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from raicurate.exercise_templates.exercises import WordedItem, hash64, mixed
+from raicurate.transforms.clause_text import sentence
 from raicurate.transforms.exercise_kinds import shuffled
 from raicurate.transforms.lesson import Exercise, Lesson, Subject, pick
 from raicurate.transforms.situations import NUMBER, content_words
@@ -66,30 +67,31 @@ def _swapped_claims(lesson: Lesson, item: WordedItem) -> Iterator[Exercise]:
     if field is None:
         return
     ring = lesson.ring(field)
+    pairs = []
     for index, subject in enumerate(ring):
-        if subject.clause.lead is not None:
-            continue
-        own = subject.text.fields[field]
-        span = getattr(subject.clause, field)
-        sort = f"swap.{field}"
-        if mixed(subject.seed ^ hash64(sort)) & 1:
-            yield _claim(lesson, item, subject, lesson.situations.quoted(subject.whole), True, sort)
-            continue
-        if field == "quantity":
-            changed = _changed_number(subject)
-        else:
-            changed = _sibling_words(subject, ring, index, field)
-        if changed is None or changed == own:
-            continue
-        text = subject.text.replaced(span, changed)
-        if text is None:
-            continue
-        statement = lesson.situations.quoted(_capital(text))
-        yield _claim(lesson, item, subject, statement, False, sort)
+        if subject.clause.lead is None:
+            wrong = _wrong_version(subject, ring, index, field)
+            if wrong is not None:
+                pairs.append((subject, wrong))
+    # Every other one is told as it is: so right and wrong claims are drawn from the same clauses.
+    sort = f"swap.{field}"
+    first = mixed(hash64(lesson.document) ^ hash64(sort)) & 1
+    for number, (subject, wrong) in enumerate(pairs):
+        holds = (number + first) % 2 == 0
+        statement = subject.whole if holds else wrong
+        yield _claim(lesson, item, subject, lesson.situations.quoted(statement), holds, sort)
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def _wrong_version(subject: Subject, ring: Sequence[Subject], index: int, field: str) -> str | None:
+    """Returns the clause with another number, or with the field of a sibling, or None."""
+    if field == "quantity":
+        changed = _changed_number(subject)
+    else:
+        changed = _sibling_words(subject, ring, index, field)
+    if changed is None or changed == subject.text.fields[field]:
+        return None
+    text = subject.text.replaced(getattr(subject.clause, field), changed)
+    return None if text is None else sentence(text, subject.clause.language)
 
 
 def _changed_number(subject: Subject) -> str | None:

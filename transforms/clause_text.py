@@ -1,6 +1,7 @@
 """The words of a clause, whole or without some of its fields."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 
 from raicurate.transforms.clause import Clause, Span
@@ -10,7 +11,7 @@ WordsOf = Callable[[Span], str]
 
 FIELDS = ("actor", "action", "object", "condition", "exception", "quantity", "rationale")
 
-_BEFORE_SIGN = re.compile(r"\s+([,.;:!?)\]»”。、，])")
+_BEFORE_SIGN = re.compile(r"\s+([,.;:!?)\]”。、，।])")
 _DOUBLED = re.compile(r"([,;:、，])\s*(?=[,;:.!?。、，])")
 _EDGES = " ,;:–—-、，；：•*"
 _SPACES = re.compile(r"\s{2,}")
@@ -44,6 +45,17 @@ class ClauseText:
             for name in FIELDS
             if (span := getattr(clause, name)) is not None and (text := words(span))
         }
+
+    def is_cut(self, field: str) -> bool:
+        """Returns whether a field ends or begins in the middle of a word."""
+        if self.clause.language in _NO_STOP:
+            return False
+        words, whole = self.fields[field], self.whole
+        at = whole.find(words)
+        if at < 0:
+            return False
+        around = whole[at - 1 : at] + words[:1], words[-1:] + whole[at + len(words) :][:1]
+        return any(len(pair) == 2 and all(map(_is_of_word, pair)) for pair in around)
 
     def words_on(self, span: Span) -> str:
         """Returns the words on a stretch of the document."""
@@ -96,6 +108,25 @@ class ClauseText:
             parts[0] = parts[0].rstrip(" :：")
         return " ".join(part for part in parts if part)
 
+    def at_edge(self, field: str) -> bool:
+        """Returns whether a field stands at the beginning or the end of the clause.
+
+        Taken out of the middle, it may leave a sentence that is none.
+        """
+        span: Span | None = getattr(self.clause, field)
+        if span is None:
+            return True
+        for stretch in (self.clause.lead, self.clause.span):
+            if stretch is not None and _inside(span, stretch):
+                before = (
+                    self._words(Span(stretch.start, span.start))
+                    if (span.start > stretch.start)
+                    else ""
+                )
+                after = self._words(Span(span.end, stretch.end)) if span.end < stretch.end else ""
+                return not before.strip(_EDGES) or not after.strip(_EDGES + ".;!?。।؟")
+        return True
+
     def _pieces(self, stretch: Span, hidden: list[Span], blank: str | None) -> str:
         return self._replaced(stretch, [(span, blank or "") for span in hidden])
 
@@ -121,6 +152,32 @@ class ClauseText:
 
 def _inside(span: Span, stretch: Span) -> bool:
     return stretch.start <= span.start and span.end <= stretch.end
+
+
+_PAIRS = {"(": ")", "[": "]", "“": "”", "«": "»", "「": "」", "（": "）"}
+_LOW = "„"
+
+
+def is_balanced(text: str) -> bool:
+    """Returns whether every bracket and quotation mark of a text is closed in it."""
+    open_signs: list[str] = []
+    for sign in text:
+        if sign == _LOW:
+            open_signs.append("“")
+        elif open_signs and sign == open_signs[-1]:
+            open_signs.pop()
+        elif sign in _PAIRS:
+            open_signs.append(_PAIRS[sign])
+        elif sign in _CLOSING:
+            return False
+    return not open_signs and text.count('"') % 2 == 0
+
+
+_CLOSING = frozenset(_PAIRS.values()) - {"“"}
+
+
+def _is_of_word(sign: str) -> bool:
+    return unicodedata.category(sign)[0] in "LMN"
 
 
 def overlap(first: Span, second: Span) -> bool:

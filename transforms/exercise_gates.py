@@ -1,5 +1,6 @@
 """The gates that every single exercise has to pass; what does not is left out and counted."""
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -27,8 +28,41 @@ _MIN_LANGUAGE_CHARS = 80
 
 _OPEN_SLOT = re.compile(r"\{\{|\}\}|\{%|%\}|\bUndefined\b|\bNone\b(?=[.”»“])|“”|«»|„“|「」|«  »")
 
+_NOT_TOLD = re.compile(r"\([“„«「].*?[”“»」]\)|[\W\d_]+")
+"""What two exercises may differ in and still be nearly the same: place, numbers and signs."""
+
+_FILTER_BITS = 27
+
 LanguageOf = Callable[[Sequence[str]], list[str | None]]
 """Returns the language of each text, or None where it is not sure."""
+
+
+def near_key(question: str, answer: str) -> str:
+    """Returns what is left of an exercise without place, numbers, signs and case."""
+    return "\0".join(_NOT_TOLD.sub(" ", part.lower()) for part in (question, answer))
+
+
+class Seen:
+    """Remembers what was seen, in memory of a fixed size: a Bloom filter (Bloom, 1970).
+
+    With three places in 2^27 bits, one in three thousand is taken for a repetition after three
+    million.
+    """
+
+    def __init__(self) -> None:
+        self._bits = bytearray(1 << (_FILTER_BITS - 3))
+
+    def add(self, key: str) -> bool:
+        """Adds a key and returns whether it was there before, or seems so."""
+        found = True
+        content = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=12).digest()
+        for start in (0, 4, 8):
+            place = int.from_bytes(content[start : start + 4], "big") >> (32 - _FILTER_BITS)
+            mask = 1 << (place & 7)
+            if not self._bits[place >> 3] & mask:
+                found = False
+                self._bits[place >> 3] |= mask
+        return found
 
 
 @dataclass
@@ -56,26 +90,27 @@ class Gates:
         runs = np.unique(run_hashes(words_of(texts), RUN)[1]) if texts else np.zeros(0, np.uint64)
         return cls(runs, language_of, digest(texts) if texts else "")
 
-    def passing(self, exercises: Iterable[Exercise], left_out: Counter[str]) -> list[Exercise]:
+    def passing(
+        self, exercises: Iterable[Exercise], left_out: Counter[str], seen: Seen
+    ) -> list[Exercise]:
         """Returns the exercises of a document that pass.
 
         Args:
             exercises: All of them.
             left_out: Counts the others, by reason.
+            seen: The exercises of the same unit before them.
         """
         kept: list[Exercise] = []
-        seen: set[tuple[str, ...]] = set()
         for exercise in exercises:
             reason = fault_of(exercise)
-            content = (exercise.question, *sorted(exercise.choices))
-            if reason is None and content in seen:
+            if reason is None and seen.add(near_key(exercise.question, exercise.answer)):
                 reason = "duplicate"
             if reason is None:
-                seen.add(content)
                 kept.append(exercise)
             else:
                 left_out[reason] += 1
-        kept = self._without(kept, self._repeated(kept), "repeats a probe item", left_out)
+        said = [f"{exercise.question} {exercise.answer}" for exercise in kept]
+        kept = self._without(kept, self.repeated(said), "repeats a probe item", left_out)
         return self._without(kept, self._foreign(kept), "in another language", left_out)
 
     @staticmethod
@@ -87,14 +122,15 @@ class Gates:
         left_out[reason] += sum(hit)
         return [exercise for exercise, bad in zip(exercises, hit, strict=True) if not bad]
 
-    def _repeated(self, exercises: Sequence[Exercise]) -> Sequence[bool]:
-        if not len(self.runs) or not exercises:
-            return [False] * len(exercises)
-        words = words_of([f"{exercise.question} {exercise.answer}" for exercise in exercises])
+    def repeated(self, texts: Sequence[str]) -> Sequence[bool]:
+        """Returns for each text whether it has a run of words in common with a probe item."""
+        if not len(self.runs) or not texts:
+            return [False] * len(texts)
+        words = words_of(texts)
         first, hashes = run_hashes(words, RUN)
         hit = np.isin(hashes, self.runs)
         found = set(words.texts[first[hit]].tolist())
-        return [index in found for index in range(len(exercises))]
+        return [index in found for index in range(len(texts))]
 
     def _foreign(self, exercises: Sequence[Exercise]) -> Sequence[bool]:
         if self.language_of is None or not exercises:
@@ -110,18 +146,24 @@ class Gates:
 def fault_of(exercise: Exercise) -> str | None:
     """Returns why an exercise cannot be used by itself, or None."""
     texts = (exercise.question, exercise.answer, exercise.rationale, *exercise.choices)
-    if any(_OPEN_SLOT.search(text) for text in texts):
-        return "open slot"
+    reason = fault_of_texts(texts)
+    if reason is not None:
+        return reason
     if not exercise.question or not exercise.answer:
         return "empty"
-    if sum(map(len, texts)) > MAX_CHARS:
-        return "too long"
     if exercise.choices and (
         exercise.choices.count(exercise.answer) != 1
         or len(set(exercise.choices)) != len(exercise.choices)
     ):
         return "choices repeat"
     return None
+
+
+def fault_of_texts(texts: Sequence[str]) -> str | None:
+    """Returns why the texts of an exercise cannot be used, or None."""
+    if any(_OPEN_SLOT.search(text) for text in texts):
+        return "open slot"
+    return "too long" if sum(map(len, texts)) > MAX_CHARS else None
 
 
 def _texts(path: Path) -> Iterable[str]:

@@ -48,7 +48,13 @@ def choice_exercises(lesson: Lesson, item: WordedItem) -> Iterator[Exercise]:
     field = item.item.field
     if field is None:
         return
-    ring = [subject for subject in lesson.ring(field) if fits(item.item, subject)]
+    # Each text is right once: were a frequent one right more often, it could be guessed.
+    by_text = {
+        subject.text.fields[field].lower(): subject
+        for subject in lesson.ring(field)
+        if fits(item.item, subject)
+    }
+    ring = list(by_text.values())
     if len(ring) < CHOICES:
         return
     for index, subject in enumerate(ring):

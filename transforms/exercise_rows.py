@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -11,9 +12,14 @@ from raicurate.corpora_manifests.digests import digest
 from raicurate.exercise_templates.exercises import ExerciseLibrary
 from raicurate.transforms import exercise_gates, make_exercises
 from raicurate.transforms.clause_packs import ClausePacks
+from raicurate.transforms.clause_sidecar import (
+    AuthoredClause,
+    apply_sidecar,
+    read_sidecar,
+)
 from raicurate.transforms.clauses import extract_clauses
 from raicurate.transforms.exercise_forms import SHAPES, Passages, exercise_text, shape_of
-from raicurate.transforms.exercise_gates import Gates
+from raicurate.transforms.exercise_gates import Gates, Seen
 from raicurate.transforms.exercise_tokens import TokenCounter
 from raicurate.transforms.lesson import Exercise
 from raicurate.transforms.policy_rows import policy_of_row
@@ -52,6 +58,7 @@ class ExerciseMaker:
         shapes: Sequence[str] = SHAPES,
         passage_tokens: int = 400,
         probes: Sequence[str] = (),
+        sidecars: Sequence[str] = (),
     ) -> None:
         """Takes in words and settings.
 
@@ -62,6 +69,7 @@ class ExerciseMaker:
             shapes: The shapes that texts may have.
             passage_tokens: Budget of a reading passage.
             probes: Files with probe items that must not be repeated.
+            sidecars: Files in which authors say something of single clauses.
         """
         self._library = library
         self._packs = packs
@@ -69,9 +77,11 @@ class ExerciseMaker:
         self._shapes = tuple(shapes)
         self._passage_tokens = passage_tokens
         self._gates = Gates.load(probes)
+        self._sidecars = [read_sidecar(Path(path)) for path in sidecars]
         self.digest = digest(
             make_exercises.VERSION, exercise_gates.VERSION, library.digest, packs.digest,
             count.digest, list(shapes), passage_tokens, self._gates.digest,
+            [sidecar.digest for sidecar in self._sidecars],
         )  # fmt: skip
 
     def rows(
@@ -80,6 +90,7 @@ class ExerciseMaker:
         taught: frozenset[str],
         parallel: Mapping[str, Sequence[tuple[str, str]]],
         left_out: Counter[str],
+        seen: Seen,
     ) -> pa.RecordBatch:
         """Returns the exercises of a document as rows of `schema.EXERCISES`.
 
@@ -88,6 +99,7 @@ class ExerciseMaker:
             taught: Ids of its clauses in the taught arm.
             parallel: What they are called in other languages.
             left_out: Counts what gave no exercise, by reason.
+            seen: The exercises of the same unit before them.
         """
         text, shift = published_original(row.text, row.spans)
         if text is None:
@@ -99,6 +111,15 @@ class ExerciseMaker:
         if words is None or self._packs.get(document.language) is None:
             left_out[f"language: {row.lang or 'unknown'}"] += 1
             return empty_batch(EXERCISES)
+        notes: dict[str, AuthoredClause] = {}
+        for sidecar in self._sidecars:
+            authored, _ = apply_sidecar(document, clauses, sidecar)
+            clauses = [note.clause for note in authored]
+            notes |= {
+                note.clause.id: note for note in authored if note.clause.id in sidecar.clauses
+            }
+        untaught = {name for name, note in notes.items() if not note.teach}
+        taught -= untaught
         mine = [clause for clause in clauses if clause.id in taught]
         numbers = {
             block.span.start: int(digits)
@@ -106,9 +127,9 @@ class ExerciseMaker:
             if block.kind == "item" and (digits := block.marker.strip(" ().")).isdecimal()
         }
         made = make_exercises.make_exercises(
-            row.id, document.language, mine, document.words, self._library, parallel, numbers
+            row.id, document.language, mine, document.words, self._library, parallel, numbers, notes
         )
-        kept = self._gates.passing(made, left_out)
+        kept = self._gates.passing(made, left_out, seen)
         if not kept:
             return empty_batch(EXERCISES)
         withheld = [clause.span for clause in clauses if clause.id not in taught]

@@ -1,6 +1,6 @@
 """How exercises are made of cases: judgements, near-miss twins, repairs, governing clauses."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from raicurate.exercise_templates.exercises import WordedItem, hash64, mixed
 from raicurate.transforms.claim_kinds import truth_exercises
@@ -181,14 +181,13 @@ def governing_exercises(lesson: Lesson, item: WordedItem) -> Iterator[Exercise]:
         if not cases:
             continue
         case = min(cases, key=shuffle_key)
-        options = [subject.whole]
-        for step in range(1, len(ring)):
-            sibling = ring[(index + step) % len(ring)]
-            if subject.content.isdisjoint(sibling.content):
-                options.append(sibling.whole)
-            if len(options) == CHOICES:
-                break
-        if len(set(options)) < CHOICES:
+        siblings = [
+            sibling.whole
+            for step in range(1, len(ring))
+            if (sibling := ring[(index + step) % len(ring)]).content.isdisjoint(subject.content)
+        ]
+        options = _beside(subject.whole, siblings, subject.seed)
+        if options is None:
             continue
         slots = {
             **subject.slots,
@@ -209,6 +208,15 @@ def governing_exercises(lesson: Lesson, item: WordedItem) -> Iterator[Exercise]:
             verdict=case.verdict,
             rationale=pick(item.answers, subject.seed, "answer").render(slots),
         )
+
+
+def _beside(gold: str, siblings: Sequence[str], seed: int) -> list[str] | None:
+    """Returns the right option and three others, of which a drawn number is longer than it."""
+    longer = [text for text in siblings if len(text) > len(gold)]
+    shorter = [text for text in siblings if len(text) <= len(gold) and text != gold]
+    wanted = mixed(seed ^ hash64("longer")) % CHOICES
+    options = [gold, *longer[:wanted], *shorter[: CHOICES - 1 - wanted]]
+    return options if len(set(options)) == CHOICES else None
 
 
 ALL_MAKERS = {

@@ -8,13 +8,16 @@ from typing import Any
 from raicurate.corpora_manifests.digests import digest
 from raicurate.exercise_templates.exercises import Item, Template, Words, chosen, hash64, mixed
 from raicurate.transforms.clause import DEONTIC, Clause, Span
-from raicurate.transforms.clause_text import FIELDS, ClauseText, WordsOf, sentence
+from raicurate.transforms.clause_sidecar import AuthoredClause
+from raicurate.transforms.clause_text import FIELDS, ClauseText, WordsOf, is_balanced, sentence
 from raicurate.transforms.situations import Situations, content_words
 
 CHOICES = 4
 _MAX_PLACE_CHARS = 140
 _MAX_CLAUSE_CHARS = 900
 _MIN_RULE_CHARS = 12
+# What stands around a gap has to say which clause it is.
+_MIN_GAPPED_CHARS = {"ja": 20, "zh": 20}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +75,24 @@ class Subject:
         self.seed = hash64(text.clause.id)
         self._lesson = lesson
         hollow = [
-            name for name, words in text.fields.items() if lesson.situations.is_hollow(name, words)
+            name
+            for name, words in text.fields.items()
+            if lesson.situations.is_hollow(name, words) or text.is_cut(name)
         ]
         for name in hollow:
             del text.fields[name]
         self.is_whole = not set(hollow) & {"condition", "exception", "action"}
+
+    def take(self, note: AuthoredClause) -> None:
+        """Takes in what its authors say of it.
+
+        Their reason stands in the place of one from the document. A carve-out in their words is no
+        part of the clause, so no case is judged by the clause alone any more.
+        """
+        if note.rationale is not None:
+            self.text.fields["rationale"] = note.rationale
+        if note.carve_out is not None:
+            self.is_whole = False
 
     @functools.cached_property
     def whole(self) -> str:
@@ -147,7 +163,13 @@ class Subject:
     def rule_without(self, fields: Sequence[str], blank: bool) -> str | None:
         """Returns the clause without fields, quoted, or None if the rest is no clause."""
         text = self.text.without(fields, self._lesson.words.plain.blank if blank else None)
-        if text is None or len(text) < _MIN_RULE_CHARS:
+        if text is None or len(text) < _MIN_RULE_CHARS or not is_balanced(text):
+            return None
+        if not blank and not all(self.text.at_edge(name) for name in fields):
+            return None
+        if self._lesson.situations.ends_open(text):
+            return None
+        if blank and len(text) < _MIN_GAPPED_CHARS.get(self.clause.language, 40):
             return None
         for name in fields:
             found = self.text.fields.get(name)
@@ -176,6 +198,7 @@ class Lesson:
         words: Words,
         parallel: Mapping[str, Sequence[tuple[str, str]]] | None = None,
         numbers: Mapping[int, int] | None = None,
+        notes: Mapping[str, AuthoredClause] | None = None,
     ) -> None:
         """Takes in the clauses.
 
@@ -186,6 +209,7 @@ class Lesson:
             words: Words of its language.
             parallel: What the clauses are called in other languages, by clause id.
             numbers: Numbers of the items of ordered lists, by where the item begins.
+            notes: What authors say of clauses, by clause id.
         """
         self.document = document
         self.words = words
@@ -200,7 +224,13 @@ class Lesson:
             seen.add(clause.id)
             number = (numbers or {}).get(clause.span.start)
             subject = Subject(ClauseText(clause, words_of), self, number)
-            if len(subject.text.body) and len(subject.text.whole) <= _MAX_CLAUSE_CHARS:
+            note = (notes or {}).get(clause.id)
+            if note is not None:
+                subject.take(note)
+            whole = subject.text.whole
+            if self.situations.is_factual(subject.text):
+                continue
+            if subject.text.body and len(whole) <= _MAX_CLAUSE_CHARS and is_balanced(whole):
                 self.subjects.append(subject)
         self._rings: dict[str, list[Subject]] = {}
         self.cases: Any = None

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from raicurate.exercise_templates.exercises import ExerciseLibrary
 from raicurate.transforms.clause import Clause
+from raicurate.transforms.clause_sidecar import AuthoredClause
 from raicurate.transforms.clause_text import WordsOf
 from raicurate.transforms.judgement_kinds import ALL_MAKERS
 from raicurate.transforms.lesson import Exercise, Lesson
@@ -20,6 +21,7 @@ def make_exercises(
     library: ExerciseLibrary,
     parallel: Mapping[str, Sequence[tuple[str, str]]] | None = None,
     numbers: Mapping[int, int] | None = None,
+    notes: Mapping[str, AuthoredClause] | None = None,
 ) -> Iterator[Exercise]:
     """Yields the exercises of a document, family by family.
 
@@ -32,11 +34,12 @@ def make_exercises(
         library: The families.
         parallel: What the clauses are called in other languages, by clause id.
         numbers: Numbers of the items of ordered lists, by where the item begins.
+        notes: What authors say of clauses, by clause id.
     """
     words = library.languages.get(language)
     if words is None or not clauses:
         return
-    lesson = Lesson(document, clauses, words_of, words, parallel, numbers)
+    lesson = Lesson(document, clauses, words_of, words, parallel, numbers, notes)
     for kind, items in words.items.items():
         maker = ALL_MAKERS[kind]
         taken: dict[tuple[str, str], int] = {}

@@ -10,11 +10,17 @@ import functools
 import re
 
 from raicurate.exercise_templates.exercises import LanguageWords, Words, chosen, mixed
-from raicurate.transforms.clause_text import ClauseText, sentence
+from raicurate.transforms.clause import Span
+from raicurate.transforms.clause_text import ClauseText, is_balanced, sentence
 
 _MIN_ACT_WORDS = 2
 _MAX_ACT_CHARS = 400
 _MIN_DENSE = 4
+_MIN_FIELD_WORDS = 3
+_MIN_FACT_WORDS = 4
+_MAX_SUBJECT_WORDS = 10
+_MAX_NAME_WORDS = 8
+_STOP = re.compile(r"[:;,.!?、，；：。]|--")
 _WORD = re.compile(r"\w+(?:['’]\w+)?")
 NUMBER = re.compile(r"(?<![\w.,])\d{1,4}(?![\w.,]*\d)")
 _ASIDE = re.compile(r"\(|\[|\bi\.e\.|\be\.g\.")
@@ -37,6 +43,8 @@ class Grammar:
         self.leading = _any_of(plan.leading, whole=False)
         self.connectives = _any_of(words.facts.connectives, whole=False)
         self.never = _any_of(words.facts.never, whole=False)
+        self.openers = frozenset(words.openers)
+        self.factual = _any_of(words.factual, whole=False)
         self.only = _any_of(words.only)
         self.broad = _any_of(words.broad)
         self.sequence = _any_of(words.sequence)
@@ -87,6 +95,8 @@ class Situations:
         plan = text.replaced(clause.modal, future, cut)
         if plan is None or _ASIDE.search(plan) or len(plan) > _MAX_ACT_CHARS:
             return None
+        if not is_balanced(plan) or not self._begins_with_actor(text):
+            return None
         if grammar.modal is not None and grammar.modal.search(plan):
             return None
         if grammar.leading is not None and grammar.leading.search(plan.lstrip()):
@@ -98,6 +108,25 @@ class Situations:
         if plan is None or len(_WORD.findall(plan)) < _MIN_ACT_WORDS + 2:
             return None
         return sentence(plan, clause.language)
+
+    def _begins_with_actor(self, text: ClauseText) -> bool:
+        """Returns whether little more than the actor stands before the modal."""
+        clause = text.clause
+        assert clause.modal is not None
+        home = (
+            clause.lead
+            if clause.lead is not None and (clause.modal.end <= clause.lead.end)
+            else clause.span
+        )
+        if clause.modal.start <= home.start:
+            return False
+        before = text.words_on(Span(home.start, clause.modal.start))
+        return not _STOP.search(before) and len(_WORD.findall(before)) <= _MAX_SUBJECT_WORDS
+
+    def ends_open(self, text: str) -> bool:
+        """Returns whether a text ends with a word after which more has to come."""
+        last = text.rstrip(" .;:,!?。।").rpartition(" ")[2].lower()
+        return last in self.grammar.openers
 
     def _without_negation(self, text: ClauseText, plan: str) -> str | None:
         grammar = self.grammar
@@ -134,7 +163,9 @@ class Situations:
     def act(self, text: ClauseText) -> str | None:
         """Returns the words of the clause that name its act, or None where they are too few."""
         action = text.fields.get("action")
-        if action is None or len(action) > _MAX_ACT_CHARS:
+        if action is None or len(action) > _MAX_ACT_CHARS or not is_balanced(action):
+            return None
+        if "actor" not in text.fields or text.clause.modal is None or ":" in text.whole:
             return None
         if self._is_unclear(action):
             return None
@@ -165,6 +196,10 @@ class Situations:
     def is_hollow(self, field: str, words: str) -> bool:
         """Returns whether a field says nothing by itself: a conjunction or a pronoun alone."""
         grammar = self.grammar
+        if field in {"actor", "object"} and (
+            _STOP.search(words) or len(_WORD.findall(words)) > _MAX_NAME_WORDS
+        ):
+            return True
         if field == "actor":
             found = grammar.leading.match(words) if grammar.leading is not None else None
             return found is not None and found.end() == len(words)
@@ -173,7 +208,7 @@ class Situations:
             return True
         dense = grammar.language in {"ja", "zh"}
         return field in {"condition", "exception", "rationale"} and (
-            len(words) < _MIN_DENSE if dense else " " not in words
+            len(words) < _MIN_DENSE if dense else len(words.split()) < _MIN_FIELD_WORDS
         )
 
     def case(self, plan: str | None, act: str | None, performed: bool, seed: int) -> str | None:
@@ -212,11 +247,16 @@ class Situations:
         frames = self._templates[name]
         connective = grammar.connectives.match(words) if grammar.connectives is not None else None
         if frames and connective is not None:
-            fact = words[connective.end() :].strip(" ,")
-            if len(_WORD.findall(fact)) >= _MIN_ACT_WORDS + 1 and "," not in fact[:3]:
+            fact = words[connective.end() :].strip(" ,.。")
+            if _STOP.search(fact) or not is_balanced(fact):
+                return None
+            if len(_WORD.findall(fact)) >= _MIN_FACT_WORDS:
                 whole = sentence(fact, grammar.language)
                 slots = {"fact": self.quoted(whole), "said": fact[0] + whole[1:]}
                 return chosen(frames, mixed(seed ^ 1)).render(slots)
+            return None
+        if not is_balanced(words):
+            return None
         return chosen(self._templates[f"{name}_words"], mixed(seed ^ 1)).render(
             {"words": self.quoted(words)}
         )
@@ -228,6 +268,15 @@ class Situations:
     def is_broad(self, text: ClauseText) -> bool:
         """Returns whether a clause is about rules as such, so that nothing is outside of it."""
         return self.grammar.broad is not None and self.grammar.broad.search(text.whole) is not None
+
+    def is_factual(self, text: ClauseText) -> bool:
+        """Returns whether a permission says what can come about, rather than what is allowed."""
+        action = text.fields.get("action", "")
+        return (
+            text.clause.modality == "permission"
+            and self.grammar.factual is not None
+            and self.grammar.factual.search(action) is not None
+        )
 
     def is_sequence(self, lead: str) -> bool:
         """Returns whether the lead of a numbered list announces steps."""
