@@ -235,7 +235,8 @@ class PairLibrary:
             _dialogue(
                 speakers,
                 scene.twin,
-                join((welcome, scene.help, farewell)),
+                # What helps is often a draft, which must not run into what is said about it.
+                "\n\n".join((welcome, scene.help, farewell)),
                 (scene_ref, welcome_ref, farewell_ref),
             ),
             _text(
