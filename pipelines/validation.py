@@ -59,6 +59,18 @@ def _exercise_words(path: Path) -> None:
     read_exercise_file(path)
 
 
+def _clause_pack(path: Path) -> None:
+    from raicurate.transforms.clause_packs import read_clause_pack
+
+    read_clause_pack(path)
+
+
+def _sidecar(path: Path) -> None:
+    from raicurate.transforms.clause_sidecar import read_sidecar
+
+    read_sidecar(path)
+
+
 _KINDS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "corpora": ("manifest", _manifest),
     "prompt": ("prompt", _prompt),
@@ -73,6 +85,8 @@ _KINDS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "any": ("context template", _context),
     "parts": ("context template", _context),
     "terms": ("lexicon", _lexicon),
+    "modals": ("clause pack", _clause_pack),
+    "clauses": ("notes on clauses", _sidecar),
     "family": ("exercise family", _exercise_words),
     "verdict_choices": ("words of exercises", _exercise_words),
     **dict.fromkeys(("items", "documents", "key_terms", "outside", "include"), ("suite", _suite)),

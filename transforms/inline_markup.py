@@ -9,7 +9,8 @@ from raicurate.transforms.phrases import folded
 
 _MARKUP = re.compile(
     r"""
-      !\[[^\]\n]*\](?:\([^)\n]*\)|\[[^\]\n]*\])?           # image
+      \[!\[[^\]\n]*\]\([^)\n]*\)\]\([^)\n]*\)              # image that is a link
+    | !\[[^\]\n]*\](?:\([^)\n]*\)|\[[^\]\n]*\])?           # image
     | \[\^[^\]\n]{1,40}\]                                  # footnote
     | \[(?P<link>[^\[\]]*)\](?:\((?:[^()\n]|\([^()\n]*\))*\)|\[[^\]\n]*\])
     | <!--.*?-->
