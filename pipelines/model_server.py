@@ -30,7 +30,7 @@ class VllmServer:
                 error.name or "openai", _PURPOSE, "pip install openai vllm"
             ) from error
         try:
-            self._server = VLLMChatModelHandler(model, options).load_model()
+            self._server = VLLMChatModelHandler(model, vllm_server_kwargs=options).load_model()
         except Exception as error:
             # Beam raises a plain Exception, whose text holds exit codes only.
             raise ServerError(
