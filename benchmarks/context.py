@@ -1,6 +1,6 @@
 """What context in template mode comes to on labelled sets: acceptance, variety, speed.
 
-    RAI_DATA=... python benchmarks/context.py [--documents 2000] [--variety 10000]
+    RAI_DATA=... python benchmarks/context.py [--documents 2000] [--languages en] [--variety 10000]
 
 Labels are those that the makers of the sets gave, as the classifier manifest reads them; the whole
 text counts as the flagged passage. The models that ship judge what is added.
@@ -48,6 +48,7 @@ def main() -> int:
     """Runs all parts and prints their tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--documents", type=int, default=2000, help="of each language")
+    parser.add_argument("--languages", nargs="*", help="only these")
     parser.add_argument("--variety", type=int, default=10_000)
     options = parser.parse_args()
     if not os.environ.get("RAI_DATA"):
@@ -59,6 +60,8 @@ def main() -> int:
     examples = read_examples(load_classifier(ROOT / "classifiers" / "harm.yaml"))
     by_language: dict[str, list[Example]] = defaultdict(list)
     for example in examples:
+        if options.languages and example.lang not in options.languages:
+            continue
         if example.stance in KIND and example.hazards and example.text.strip():
             by_language[example.lang].append(example)
     print(f"{'lang':<5} {'docs':>6} {'accepted':>9} {'MB/s':>6} {'added':>6}  rejections")

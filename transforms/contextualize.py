@@ -36,7 +36,8 @@ __all__ = ["FAILED_RULE", "OUTPUT", "ContextWriter", "contextualize", "recover_o
 VERSION = "2"
 """Part of the keys of units: raised when the same words and labels would make another text."""
 
-ATTEMPTS = 3
+ATTEMPTS = 6
+"""How often a document is written before it is restricted: once in each style that ships."""
 
 FAILED_RULE = "context-not-accepted"
 _MAX_FACTS = 3
@@ -94,7 +95,7 @@ def contextualize(
     """Applies context, withholding and masks to the rows that are published.
 
     A row without any of them passes unchanged and untouched. An empty list of spans means that all
-    of `text` is original. A document whose context is not accepted after three attempts, or that
+    of `text` is original. A document whose context is not accepted after all attempts, or that
     has no words in its language, becomes `restrict` under the rule `context-not-accepted`, with its
     original text; one that is merely kept with a note stays kept without it. Either way
     `rejection` says why.
