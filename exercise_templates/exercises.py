@@ -231,6 +231,8 @@ class LanguageWords(Model):
     broad: tuple[Text, ...] = ()
     sequence: tuple[Text, ...] = ()
     openers: tuple[Text, ...] = ()
+    because: tuple[Text, ...] = ()
+    contrast: tuple[Text, ...] = ()
     factual: tuple[Text, ...] = ()
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from raicurate.corpora_manifests.errors import RaicurateError
-from raicurate.pipelines.process_start import spare_pandas
+from raicurate.pipelines.process_start import share_memory_between_threads, spare_pandas
 
 COMMANDS = {
     "run": "curate the corpora of a manifest",
@@ -21,10 +21,13 @@ COMMANDS = {
     "validate": "check manifests, policies, templates and outputs",
     "annotate": "annotate files, without a manifest",
     "trace": "say where a document of an output came from and went to",
+    "exercises": "show what a policy document will teach, and audit what was made",
     "manifest": "build, verify or compare manifests",
     "train": "train the harm classifier from a manifest of labelled sets",
     "audit": "measure a harm model and hold it to the limits of a policy",
     "contamination": "say which texts of a suite stand in training data",
+    "probe": "ask models what a suite asks, and say what they learned",
+    "report": "draw the report of a probe anew from its results",
     "ablate": "train small models on mixes of an output, and ask what each taught",
     "export": "write the annotations of an output in Dolma's attribute layout",
     "gc": "remove what no kept snapshot needs",
@@ -71,6 +74,7 @@ def _run(given: list[str]) -> int:
     parsed = parser.parse_args(own)
     parsed.passed_on = passed_on
     _set_up_logging()
+    share_memory_between_threads()
     spare_pandas()
     try:
         return int(_module(parsed.command).execute(parsed))

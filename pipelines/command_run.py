@@ -6,6 +6,7 @@ from pathlib import Path
 
 from raicurate.corpora_manifests.load import load_manifest
 from raicurate.pipelines.cli import print_json
+from raicurate.pipelines.exercise_audit import check_audit
 from raicurate.pipelines.keys import RunConfig
 from raicurate.pipelines.plan import Plan
 from raicurate.pipelines.progress import progress
@@ -82,6 +83,7 @@ def execute(options: argparse.Namespace) -> int:
         seconds = time.monotonic() - started
         print(f"\nSnapshot {result.snapshot} in {options.out}, {seconds:.1f} s")
     result.totals.check(config.manifest.output.error_budget)
+    check_audit(config.out)
     return 0
 
 

@@ -16,7 +16,7 @@ _DOUBLED = re.compile(r"([,;:、，])\s*(?=[,;:.!?。、，])")
 _EDGES = " ,;:–—-、，；：•*"
 _SPACES = re.compile(r"\s{2,}")
 _LIST_TAIL = re.compile(
-    r"[;,]?\s*\b(?:and|or|und|oder|sowie|et|ou|y|o|e|ed|sowie)\s*$|[;,]\s*$", re.IGNORECASE
+    r"[;,]?\s*\b(?:and|or|und|oder|sowie|et|ou|y|o|e|ed)\s*[.;]?\s*$|[;,]\s*$", re.IGNORECASE
 )
 _OPENING = re.compile(r"^[\W_]*(\w)")
 _NO_STOP = ("ja", "zh")

@@ -25,7 +25,10 @@ MARGIN = 0.05
 MIN_COUNT = 200
 """Fewer exercises say too little; such groups are not judged."""
 
-MIN_P = 1e-3
+_SURE = 2.33
+"""Standard errors by which a figure has to be above its bound: 99 % one-sided."""
+
+MIN_P = 1e-4
 """Below this probability the positions of answers are not even."""
 
 VERDICT_CHANCE = 0.4
@@ -155,7 +158,9 @@ def chance_of(row: Row) -> float:
 
 def _above(name: str, group: str, value: float, rows: Sequence[Row]) -> AuditResult:
     bound = sum(chance_of(row) for row in rows) / len(rows) + MARGIN
-    return AuditResult(name, group, value, bound, len(rows), value <= bound)
+    # A figure of a few hundred exercises is uncertain by as many points as the margin has.
+    certain = value - _SURE * math.sqrt(max(value * (1 - value), 0) / len(rows))
+    return AuditResult(name, group, value, bound, len(rows), certain <= bound)
 
 
 def _longest(rows: Sequence[Row]) -> Iterable[AuditResult]:

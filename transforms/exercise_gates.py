@@ -103,8 +103,12 @@ class Gates:
         kept: list[Exercise] = []
         for exercise in exercises:
             reason = fault_of(exercise)
-            if reason is None and seen.add(near_key(exercise.question, exercise.answer)):
-                reason = "duplicate"
+            if reason is None:
+                asked = "\0".join((exercise.question, *sorted(exercise.choices)))
+                near = near_key(exercise.question, exercise.answer)
+                # A question that is asked with another answer has no answer.
+                if seen.add(f"asked {asked}") | seen.add(near):
+                    reason = "duplicate"
             if reason is None:
                 kept.append(exercise)
             else:

@@ -165,6 +165,8 @@ class Subject:
         text = self.text.without(fields, self._lesson.words.plain.blank if blank else None)
         if text is None or len(text) < _MIN_RULE_CHARS or not is_balanced(text):
             return None
+        if blank and self.clause.lead is not None and text.endswith(self._lesson.words.plain.blank):
+            return None
         if not blank and not all(self.text.at_edge(name) for name in fields):
             return None
         if self._lesson.situations.ends_open(text):

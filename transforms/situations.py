@@ -43,6 +43,8 @@ class Grammar:
         self.leading = _any_of(plan.leading, whole=False)
         self.connectives = _any_of(words.facts.connectives, whole=False)
         self.never = _any_of(words.facts.never, whole=False)
+        self.contrast = _any_of(words.contrast, whole=False)
+        self.because = _any_of(words.because, whole=False)
         self.openers = frozenset(words.openers)
         self.factual = _any_of(words.factual, whole=False)
         self.only = _any_of(words.only)
@@ -91,11 +93,16 @@ class Situations:
         future = grammar.modals.get(_folded(modal))
         if future is None:
             return None
-        cut = ("condition", "exception", "rationale")
+        # "For the purpose of" belongs to the act; only what follows "because" stands beside it.
+        reason = text.fields.get("rationale", "")
+        beside = grammar.because is not None and grammar.because.match(reason) is not None
+        cut = ("condition", "exception", "rationale") if beside else ("condition", "exception")
         plan = text.replaced(clause.modal, future, cut)
         if plan is None or _ASIDE.search(plan) or len(plan) > _MAX_ACT_CHARS:
             return None
         if not is_balanced(plan) or not self._begins_with_actor(text):
+            return None
+        if not all(text.at_edge(field) for field in cut):
             return None
         if grammar.modal is not None and grammar.modal.search(plan):
             return None
@@ -200,9 +207,15 @@ class Situations:
             _STOP.search(words) or len(_WORD.findall(words)) > _MAX_NAME_WORDS
         ):
             return True
+        if field == "object" and grammar.leading is not None and grammar.leading.match(words):
+            return True
+        if grammar.contrast is not None and grammar.contrast.match(words):
+            return True
         if field == "actor":
             found = grammar.leading.match(words) if grammar.leading is not None else None
             return found is not None and found.end() == len(words)
+        if field == "rationale" and grammar.broad is not None and grammar.broad.search(words):
+            return True
         connective = grammar.connectives.match(words) if grammar.connectives is not None else None
         if connective is not None and not words[connective.end() :].strip(" ,:"):
             return True
@@ -273,7 +286,7 @@ class Situations:
         """Returns whether a permission says what can come about, rather than what is allowed."""
         action = text.fields.get("action", "")
         return (
-            text.clause.modality == "permission"
+            text.clause.modality in {"permission", "prohibition"}
             and self.grammar.factual is not None
             and self.grammar.factual.search(action) is not None
         )
