@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from raicurate.pipelines.reading import ReadBatch
 from raicurate.pipelines.receipts import Damage
+from raicurate.transforms.identity_mentions import identity_mentions
 
 _RANGE = re.compile(r"#\d+$")
 """What stands behind the name of a file of which a range was read."""
@@ -52,6 +53,9 @@ class Tally:
         steps = labels.column("steps").flatten()
         self._count("step_failed", steps.field("name").filter(pc.invert(steps.field("passed"))))
         self._count_hazards(decisions.column("active_hazards"), actions)
+        self._tables["identity_mentions"].update(
+            identity_mentions(applied.column("text"), langs, applied.column("spans"))
+        )
 
     def _count_hazards(self, hazards: pa.Array, actions: pa.Array) -> None:
         values = hazards.flatten()

@@ -14,6 +14,7 @@ _TABLES = {
     "personal_data": "Personal data found",
     "step_failed": "Rejected by step",
     "rejection": "Context not accepted, by reason",
+    "identity_mentions": "Mentions of groups, inside and outside of added context",
     "model_context": "Context from the language model",
     "model_tokens": "Tokens behind it",
     "pairs": "Pairs by language and hazard",

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from raicurate.pipelines.reading import ReadBatch, ReadError
 from raicurate.pipelines.receipts import Damage
 from raicurate.pipelines.tally import Tally
+from raicurate.transforms.contextualize import OUTPUT
 from raicurate.transforms.decide import DECISIONS
 from raicurate.transforms.schema import ANNOTATIONS, SOURCE
 
@@ -30,7 +31,7 @@ def error(error_type="invalid_json", file="a.jsonl", size=None, damage=False):
     return ReadError(file, 1, None, error_type, "message", size, damage)
 
 
-def document(action="keep", rule="keep", rejection=None, hazards=(), **labels):
+def document(action="keep", rule="keep", rejection=None, hazards=(), added=None, **labels):
     return {
         "labels": {
             "id": "i",
@@ -51,7 +52,13 @@ def document(action="keep", rule="keep", rejection=None, hazards=(), **labels):
             "active_hazards": list(hazards),
             "dimensions": [],
         },
-        "applied": {"action": action, "rule": rule, "rejection": rejection},
+        "applied": {
+            "text": "women",
+            "spans": [] if added is None else [{"start": 0, "end": 5, "kind": added, "ref": "x"}],
+            "action": action,
+            "rule": rule,
+            "rejection": rejection,
+        },
     }
 
 
@@ -63,14 +70,13 @@ def hazard(name="hate", stance="intent"):
 
 
 def decided(tally, *rows):
-    applied = pa.schema([(name, pa.string()) for name in ("action", "rule", "rejection")])
     tally.add_decided(
         *(
             pa.RecordBatch.from_pylist([row[name] for row in rows], schema=schema)
             for name, schema in (
                 ("labels", ANNOTATIONS),
                 ("decisions", DECISIONS),
-                ("applied", applied),
+                ("applied", OUTPUT),
             )
         )
     )
@@ -228,3 +234,10 @@ def test_tables_do_not_depend_on_batches(rows, cut):
     decided(in_pieces, *rows[cut:])
     assert in_pieces.tables() == at_once.tables()
     assert sum(at_once.tables().get("rule", {}).values()) == len(rows)
+
+
+def test_mentions_of_groups_are_counted_beside_added_context_only():
+    """A document without context counts nothing, whatever it mentions."""
+    tally = Tally()
+    decided(tally, document(), document(added="context"), document(added="original"))
+    assert tally.tables()["identity_mentions"] == {"women/inside": 1}
