@@ -133,10 +133,11 @@ def _import_everything() -> None:
     import apache_beam.runners.worker.sdk_worker_main
 
     from raicurate.pipelines import curate, reading
-    from raicurate.pipelines.process_start import spare_pandas
+    from raicurate.pipelines.process_start import share_memory_between_threads, spare_pandas
     from raicurate.transforms import registry
 
     del apache_beam, curate
+    share_memory_between_threads()
     spare_pandas()
     reading.registered()
     registry.registered()

@@ -1,5 +1,6 @@
 """What a process of ours does before anything else."""
 
+import ctypes
 import importlib.abc
 import sys
 from collections.abc import Sequence
@@ -31,3 +32,17 @@ def spare_pandas() -> None:
         pa.array([0])
     finally:
         sys.meta_path.remove(finder)
+
+
+_M_ARENA_MAX = -8
+
+
+def share_memory_between_threads() -> None:
+    """Has all threads take memory from one pool, so that memory stays flat in the size of a run.
+
+    Beam does each unit in another thread. The GNU C library gives each its own pool and keeps what
+    it held: after 1.6 GB of text a process had grown from 680 to 940 MB.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:  # other C libraries have no such pools
+        mallopt(_M_ARENA_MAX, 1)
