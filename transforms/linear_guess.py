@@ -47,7 +47,9 @@ def _fit(indices: Any, starts: Any, gradient_of: Any, classes: int) -> Any:
     for _ in range(_ROUNDS):
         scores = np.add.reduceat(weights[indices], starts)
         error = np.repeat(gradient_of(scores), lengths, axis=0)
-        step = np.stack([np.bincount(indices, error[:, c], _SIZE) for c in range(classes)], axis=1)
+        step: Any = np.stack(
+            [np.bincount(indices, error[:, c], _SIZE) for c in range(classes)], axis=1
+        )
         step += _RIDGE * weights
         seen += step**2
         weights -= _RATE * step / np.sqrt(seen)
@@ -67,7 +69,7 @@ def accuracy_of_text_guess(
     test = np.array([is_test(group) for group in groups])
     if test.sum() < _MIN_TEST or (~test).sum() < _MIN_TEST or len(names) < 2:
         return None
-    train = np.flatnonzero(~test)
+    train = np.flatnonzero(~test).tolist()
     indices, starts = _flat([texts[i] for i in train])
     truth = np.eye(len(names))[target[train]]
 
@@ -75,7 +77,7 @@ def accuracy_of_text_guess(
         return (_softmax(scores) - truth) / len(truth)
 
     weights = _fit(indices, starts, gradient, len(names))
-    held = np.flatnonzero(test)
+    held = np.flatnonzero(test).tolist()
     indices, starts = _flat([texts[i] for i in held])
     guess = np.add.reduceat(weights[indices], starts).argmax(axis=1)
     return float(np.mean(guess == target[held]))
@@ -92,7 +94,7 @@ def accuracy_of_option_guess(
     test = np.array([is_test(group) for group in groups])
     if test.sum() < _MIN_TEST or (~test).sum() < _MIN_TEST:
         return None
-    train, held = np.flatnonzero(~test), np.flatnonzero(test)
+    train, held = np.flatnonzero(~test).tolist(), np.flatnonzero(test).tolist()
     indices, starts = _flat([text for i in train for text in options[i]])
     owner = np.repeat(np.arange(len(train)), [len(options[i]) for i in train])
     first = np.concatenate([[0], np.cumsum([len(options[i]) for i in train])[:-1]])
