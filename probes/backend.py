@@ -212,6 +212,7 @@ KINDS = {
     "ngram": "ngram",
     "hf": "hugging_face",
     "openai": "openai_completions",
+    "server": "openai_completions",
 }
 """The module of `probes` that opens each kind of model reference, by `open_model(rest)`."""
 
