@@ -18,6 +18,7 @@ from raicurate.pipelines import storage
 from raicurate.pipelines.blocks import Blocks
 from raicurate.pipelines.snapshots import current_snapshot, located
 from raicurate.pipelines.totals import Totals
+from raicurate.transforms.clause import DEONTIC
 
 
 def _manifest(path: Path) -> None:
@@ -71,6 +72,25 @@ def _sidecar(path: Path) -> None:
     read_sidecar(path)
 
 
+def _mentions(path: Path) -> None:
+    _language_lists(path, "mentions")
+
+
+def _verdict_words(path: Path) -> None:
+    content = _language_lists(path, "verdict_words")
+    for language, words in content.items():
+        missing = set(DEONTIC) - set(words)
+        if missing:
+            raise ManifestError(f"{path}: {language} says nothing for {sorted(missing)}; add it")
+
+
+def _language_lists(path: Path, key: str) -> dict[str, dict[str, Any]]:
+    content = read_yaml(path)[key]
+    if not isinstance(content, dict) or not all(isinstance(own, dict) for own in content.values()):
+        raise ManifestError(f"{path}: `{key}` must hold a mapping for each language; correct it")
+    return content
+
+
 _KINDS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "corpora": ("manifest", _manifest),
     "prompt": ("prompt", _prompt),
@@ -88,6 +108,8 @@ _KINDS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "modals": ("clause pack", _clause_pack),
     "clauses": ("notes on clauses", _sidecar),
     "family": ("exercise family", _exercise_words),
+    "mentions": ("words that mention groups of people", _mentions),
+    "verdict_words": ("words of verdicts", _verdict_words),
     "verdict_choices": ("words of exercises", _exercise_words),
     **dict.fromkeys(("items", "documents", "key_terms", "outside", "include"), ("suite", _suite)),
 }

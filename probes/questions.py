@@ -95,7 +95,7 @@ def verdict_asks(
 @functools.cache
 def verdict_words() -> dict[str, dict[str, str]]:
     """Returns what is said of an action by language and modality."""
-    words: dict[str, dict[str, str]] = read_yaml(_VERDICT_WORDS)["words"]
+    words: dict[str, dict[str, str]] = read_yaml(_VERDICT_WORDS)["verdict_words"]
     return words
 
 

@@ -45,7 +45,7 @@ def _terms(lang: str) -> _Terms | None:
 @functools.cache
 def _content() -> dict[str, dict[str, list[str]]]:
     groups: dict[str, dict[str, list[str]]] = yaml.safe_load(GROUPS.read_text(encoding="utf-8"))[
-        "groups"
+        "mentions"
     ]
     return groups
 
