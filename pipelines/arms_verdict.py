@@ -29,10 +29,10 @@ from raicurate.transforms.clause_packs import ClausePacks, shipped_packs
 from raicurate.transforms.clauses import extract_clauses
 from raicurate.transforms.near_duplicates import near_duplicates
 from raicurate.transforms.policy_document import PolicyDocument
-from raicurate.transforms.policy_rows import declared_family, policy_of_row
+from raicurate.transforms.policy_rows import declared_family, path_of, policy_of_row
 from raicurate.transforms.registry import Annotator
 
-VERSION = "1"
+VERSION = "2"
 """Raised when the same documents would be dealt otherwise, or other clauses found in them."""
 
 UNSEEN_RULE = "unseen_arm"
@@ -247,7 +247,13 @@ def _deal(
         clauses = extract_clauses(document, packs)
         pack = packs.get(document.language)
         signatures.append(
-            sign(document, clauses, file, declared_family(metadata), pack is None or pack.spaces)
+            sign(
+                document,
+                clauses,
+                path_of(file, metadata),
+                declared_family(metadata),
+                pack is None or pack.spaces,
+            )
         )
         unit_of.setdefault(document.id, []).append(unit.id)
         corpus = config.corpus(unit.corpus)

@@ -32,6 +32,18 @@ def declared_family(metadata: str) -> str | None:
     return found if isinstance(found, str) and found else None
 
 
+def path_of(file: str, metadata: str) -> str | None:
+    """Returns the path that is the document's own: its file, or the one its metadata names.
+
+    A file of records holds many documents, so that its path says nothing of any.
+    """
+    if media_of(file) is not None:
+        return file
+    values = orjson.loads(metadata)
+    found = values.get("path") if isinstance(values, Mapping) else None
+    return found if isinstance(found, str) and found else None
+
+
 def policy_of_row(
     document_id: str, text: str, language: str | None, file: str, metadata: str
 ) -> PolicyDocument:
