@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 
 run: $(VENV)/.ready
 	$(BIN)/raicurate run corpora_manifests/quickstart.yaml --out out/quickstart
-	$(BIN)/raicurate trace out/quickstart urn:uuid:78678e61-8e95-5c96-9aef-db74f2a65c83 --text
+	$(BIN)/raicurate trace out/quickstart sample-en-suicide-self-harm-03 --text
 
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest
