@@ -38,7 +38,7 @@ def test_scripts_without_spaces_and_stems():
 
 def test_every_language_of_the_templates_has_groups():
     """Terms are lower case and no two groups of a language share one."""
-    content = yaml.safe_load(GROUPS.read_text(encoding="utf-8"))["groups"]
+    content = yaml.safe_load(GROUPS.read_text(encoding="utf-8"))["mentions"]
     assert set(content) == {"en", "de", "fr", "es", "it", "pt", "ja", "hi", "ar"}
     for groups in content.values():
         terms = [term for found in groups.values() for term in found]

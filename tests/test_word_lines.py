@@ -9,7 +9,7 @@ from raicurate.transforms.word_lines import word_lines
 
 
 def reference(texts):
-    lines = pc.replace_substring_regex(pa.array(texts), r"[^\pL\pM\pN]+", " ")
+    lines = pc.replace_substring_regex(pa.array(texts, pa.string()), r"[^\pL\pM\pN]+", " ")
     lines = pc.replace_substring_regex(lines, r"([\p{Han}\p{Hiragana}\p{Katakana}])", r" \1 ")
     return [line.split() for line in pc.utf8_lower(lines).to_pylist()]
 
