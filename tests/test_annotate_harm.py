@@ -1,3 +1,4 @@
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -5,6 +6,7 @@ from hypothesis import strategies as st
 
 from raicurate.corpora_manifests.errors import ManifestError
 from raicurate.corpora_manifests.vocabulary import HAZARDS, STANCES
+from raicurate.transforms.harm_model import SHIPPED, HarmModel
 from raicurate.transforms.harm_screen import cells_of_texts, passage_cells
 from raicurate.transforms.harm_text import cells
 from raicurate.transforms.registry import append_labels, create
@@ -137,3 +139,11 @@ def test_the_answer_does_not_depend_on_the_batch(annotator):
         alone = annotator.annotate(one)
         assert alone[0][0] == together[0][number]
         assert alone[2][0] == together[2][number]
+
+
+def test_a_language_without_examples_of_hazards_names_the_plainest():
+    """Where training named no hazard, none is taken from the air, least of all the gravest."""
+    model = HarmModel.load(SHIPPED)
+    scores = model.passage_scores(["这些人都应该滚出我们的国家，他们不配和我们一起生活。"], ["zh"])
+    named = {HAZARDS[index] for index in np.flatnonzero(scores.hazards[0] > 1e-6)}
+    assert named == {"hate", "harassment"}

@@ -95,7 +95,13 @@ class Heads(NamedTuple):
         answers = self.answers(weighted(counts, self.idf))
         words = np.array([line.count(" ") + 1 for line in lines])
         features = stance_features(answers[:, : len(HEADS)], words)
-        hazards = np.where(self.scales[len(HEADS) :] > 0, answers[:, len(HEADS) :], -30.0)
+        trained = self.scales[len(HEADS) :] > 0
+        hazards = np.where(trained, answers[:, len(HEADS) :], -30.0)
+        if not trained.any():
+            # No example named a hazard: all would be equally likely, child exploitation as well.
+            # What is known is whether it is about a group.
+            hazards[:, HAZARDS.index("hate")] = answers[:, HEADS.index("hateful")]
+            hazards[:, HAZARDS.index("harassment")] = 0
         return PassageScores(
             softmax(np.einsum("pf,fc->pc", features, self.stances))[:, 1:],
             softmax(hazards),
