@@ -168,6 +168,14 @@ def clauses_of_unit(out: str, unit: str) -> pa.Table:
         return pq.read_table(opened, filters=[("unit", "=", unit)], schema=CLAUSES)
 
 
+def clause_ids(out: str) -> set[str]:
+    """Returns the ids of all clauses that were dealt; none where there was nothing to deal."""
+    if not storage.exists(_clauses_path(out)):
+        return set()
+    with storage.open_read(_clauses_path(out)) as opened:
+        return set(pq.read_table(opened, columns=["clause"]).column("clause").to_pylist())
+
+
 def write_heldout(config: RunConfig) -> None:
     """Writes `heldout/clauses.parquet`, or removes it where no clause was dealt."""
     path = storage.join(config.out, "heldout", "clauses.parquet")

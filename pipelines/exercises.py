@@ -5,9 +5,9 @@ masked, and of clauses of the taught arm only. The key `exercises` of a unit, by
 named, digests its published rows, the arms of its clauses, and the words and code they are made of.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,19 @@ from raicurate.corpora_manifests.digests import digest
 from raicurate.corpora_manifests.errors import ContractError
 from raicurate.exercise_templates.exercises import ExerciseLibrary
 from raicurate.pipelines import arms_verdict, storage
-from raicurate.pipelines.arms_verdict import clauses_of_unit, wanted_corpora
+from raicurate.pipelines.arms_verdict import clause_ids, clauses_of_unit, wanted_corpora
 from raicurate.pipelines.curate_unit import Job
 from raicurate.pipelines.keys import RunConfig
 from raicurate.pipelines.parts import PartWriter
 from raicurate.pipelines.plan import parts_stand
-from raicurate.pipelines.receipts import DATA, EXERCISES, Part, Receipt, receipt_path, write_receipt
+from raicurate.pipelines.receipts import (
+    DATA,
+    EXERCISES,
+    Receipt,
+    with_layer,
+    write_receipt,
+    written_receipt,
+)
 from raicurate.pipelines.snapshots import located
 from raicurate.pipelines.units import Unit
 from raicurate.transforms import make_exercises, schema
@@ -35,6 +42,8 @@ WRITTEN, LEFT_OUT = "exercises", "exercises_left_out"
 """Tables of a receipt: exercises by family, and what gave none, by reason."""
 
 _BATCH_ROWS = 256
+
+_LOGGER = logging.getLogger(__name__)
 
 Execute = Callable[[Sequence[Job], str], None]
 
@@ -99,8 +108,8 @@ class ExerciseWriter:
             parts = writer.commit(EXERCISES, prefix, f"part-{receipt.unit}-{key[:16]}", footer)
         finally:
             writer.discard()
-        tables = {WRITTEN: dict(sorted(written.items())), LEFT_OUT: dict(sorted(left_out.items()))}
-        done = _with_exercises(receipt, key, parts, {n: t for n, t in tables.items() if t})
+        tables = {WRITTEN: written, LEFT_OUT: left_out}
+        done = with_layer(receipt, EXERCISES, key, parts, tables, tuple(tables))
         write_receipt(config.out, done)
         return done
 
@@ -152,20 +161,7 @@ def exercises_key(config: RunConfig, receipt: Receipt, made_by: str) -> str:
 
 def without_exercises(receipt: Receipt) -> Receipt:
     """Returns a receipt as it would be if no exercises were wanted."""
-    return _with_exercises(receipt, None, [], {})
-
-
-def _with_exercises(
-    receipt: Receipt, key: str | None, parts: list[Part], tables: dict[str, dict[str, int]]
-) -> Receipt:
-    keys = {name: value for name, value in receipt.keys.items() if name != "exercises"}
-    kept = {name: t for name, t in receipt.tables.items() if name not in {WRITTEN, LEFT_OUT}}
-    return replace(
-        receipt,
-        keys=keys if key is None else {**keys, "exercises": key},
-        parts=[part for part in receipt.parts if part.layer != EXERCISES] + parts,
-        tables=dict(sorted({**kept, **tables}.items())),
-    )
+    return with_layer(receipt, EXERCISES, None, [], {}, (WRITTEN, LEFT_OUT))
 
 
 class ExerciseStage:
@@ -189,7 +185,15 @@ class ExerciseStage:
         corpora = wanted_corpora(config)
         done = list(receipts)
         missing: list[int] = []
-        made_by = maker_of(config).digest if corpora else ""
+        maker = maker_of(config) if corpora else None
+        made_by = maker.digest if maker else ""
+        if maker:
+            for clause in maker.unknown_notes(clause_ids(config.out)):
+                _LOGGER.warning(
+                    "an author's note speaks of clause %s, which no document has any more, so it "
+                    "does nothing; `raicurate exercises preview` shows the clauses of a document",
+                    clause,
+                )
         for index, receipt in enumerate(receipts):
             if receipt.corpus not in corpora:
                 done[index] = without_exercises(receipt)
@@ -206,8 +210,5 @@ class ExerciseStage:
                 "write_exercises",
             )
         for index in missing:
-            path = receipt_path(config.out, receipts[index].unit, receipts[index].request)
-            found = Receipt.from_json(storage.read_bytes(path))
-            assert found is not None, f"{path} was written a moment ago"
-            done[index] = found
+            done[index] = written_receipt(config.out, receipts[index].unit, receipts[index].request)
         return tuple(done)

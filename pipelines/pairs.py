@@ -6,8 +6,8 @@ at digests only. What is taken of a unit stands in a verdict file, whose digest 
 pair taken elsewhere, or a changed wish for pairs, renames no document.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -21,7 +21,14 @@ from raicurate.pipelines.curate_unit import Job
 from raicurate.pipelines.keys import RunConfig
 from raicurate.pipelines.parts import PartWriter
 from raicurate.pipelines.plan import parts_stand
-from raicurate.pipelines.receipts import PAIRS, Part, Receipt, receipt_path, write_receipt
+from raicurate.pipelines.receipts import (
+    PAIRS,
+    Part,
+    Receipt,
+    with_layer,
+    write_receipt,
+    written_receipt,
+)
 from raicurate.pipelines.stored_annotations import StoredAnnotations
 from raicurate.pipelines.units import Unit
 from raicurate.transforms import decide, schema
@@ -91,7 +98,7 @@ class PairWriter:
             parts = writer.commit(PAIRS, prefix, f"part-{receipt.unit}-{key[:16]}", footer)
         finally:
             writer.discard()
-        written = _with_pairs(receipt, key, parts, _tables(taken, verdict["left_out"]))
+        written = _with_pairs(receipt, key, parts, taken, verdict["left_out"])
         write_receipt(config.out, written)
         return written
 
@@ -155,28 +162,18 @@ def pairs_key(
 
 def without_pairs(receipt: Receipt) -> Receipt:
     """Returns a receipt as it would be if the policy wanted no pairs."""
-    return _with_pairs(receipt, None, [], {})
+    return with_layer(receipt, PAIRS, None, [], {}, (WRITTEN, LEFT_OUT))
 
 
 def _with_pairs(
-    receipt: Receipt, key: str | None, parts: list[Part], tables: dict[str, dict[str, int]]
+    receipt: Receipt,
+    key: str,
+    parts: Sequence[Part],
+    taken: Sequence[Taken],
+    left_out: dict[str, int],
 ) -> Receipt:
-    keys = {name: value for name, value in receipt.keys.items() if name != "pairs"}
-    kept = {name: t for name, t in receipt.tables.items() if name not in {WRITTEN, LEFT_OUT}}
-    return replace(
-        receipt,
-        keys=keys if key is None or not parts else {**keys, "pairs": key},
-        parts=[part for part in receipt.parts if part.layer != PAIRS] + parts,
-        tables=dict(sorted({**kept, **tables}.items())),
-    )
-
-
-def _tables(taken: Sequence[Taken], left_out: dict[str, int]) -> dict[str, dict[str, int]]:
-    counts: dict[str, int] = {}
-    for one in taken:
-        counts[one.theme] = counts.get(one.theme, 0) + 1
-    tables = {WRITTEN: dict(sorted(counts.items())), LEFT_OUT: dict(sorted(left_out.items()))}
-    return {name: table for name, table in tables.items() if table}
+    tables = {WRITTEN: Counter(one.theme for one in taken), LEFT_OUT: left_out}
+    return with_layer(receipt, PAIRS, key if parts else None, parts, tables, tuple(tables))
 
 
 class PairStage:
@@ -225,13 +222,15 @@ class PairStage:
                 storage.write_bytes(verdict_path(config.out, receipt.unit), orjson.dumps(verdict))
                 missing.append(index)
             parts = standing if of_unit else []
-            wanted.append(_with_pairs(receipt, key, parts, _tables(of_unit, left_out)))
+            wanted.append(_with_pairs(receipt, key, parts, of_unit, left_out))
         unchanged = [one for index, one in enumerate(wanted) if index not in set(missing)]
         before = [one for index, one in enumerate(receipts) if index not in set(missing)]
         self._write_changed(before, unchanged)
         self._do("write_pairs", missing, receipts)
         for index in missing:
-            wanted[index] = self._written(receipts[index])
+            wanted[index] = written_receipt(
+                config.out, receipts[index].unit, receipts[index].request
+            )
         verdicts = {verdict_path(config.out, r.unit) for r in receipts if taken[r.unit]}
         _keep_only(config.out, {*paths, *verdicts})
         return tuple(wanted)
@@ -243,12 +242,6 @@ class PairStage:
         ]
         if jobs:
             self._execute(jobs, stage)
-
-    def _written(self, receipt: Receipt) -> Receipt:
-        path = receipt_path(self._config.out, receipt.unit, receipt.request)
-        found = Receipt.from_json(storage.read_bytes(path))
-        assert found is not None, f"{path} was written a moment ago"
-        return found
 
     def _write_changed(self, before: Sequence[Receipt], after: Sequence[Receipt]) -> None:
         for old, new in zip(before, after, strict=True):

@@ -4,13 +4,14 @@ A receipt is written after the parts that it names, so a unit with a valid recei
 holds no time, no host and no text: two runs of the same work write the same bytes.
 """
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import orjson
 
 from raicurate.corpora_manifests.digests import digest
+from raicurate.corpora_manifests.errors import ContractError
 from raicurate.corpora_manifests.vocabulary import ACTIONS
 from raicurate.pipelines import storage
 
@@ -139,6 +140,51 @@ def receipt_path(out: str, unit: str, request: str) -> str:
 def write_receipt(out: str, receipt: Receipt) -> None:
     """Writes a receipt; after this, the unit is done."""
     storage.write_bytes(receipt_path(out, receipt.unit, receipt.request), receipt.to_json())
+
+
+def written_receipt(out: str, unit: str, request: str) -> Receipt:
+    """Returns the receipt that a worker has just written for a unit.
+
+    Raises:
+        ContractError: It is half-written or changed.
+    """
+    path = receipt_path(out, unit, request)
+    receipt = Receipt.from_json(storage.read_bytes(path))
+    if receipt is None:
+        raise ContractError(
+            f"{path} was written a moment ago and is not whole, so the unit does not count as "
+            "done; run again"
+        )
+    return receipt
+
+
+def with_layer(
+    receipt: Receipt,
+    layer: str,
+    key: str | None,
+    parts: Iterable[Part],
+    tables: Mapping[str, dict[str, int]],
+    own_tables: Collection[str],
+) -> Receipt:
+    """Returns a receipt with the parts and tables of a layer in place of those that it had.
+
+    Args:
+        receipt: The receipt.
+        layer: The layer, under whose name its key stands.
+        key: What the parts follow from; None for none.
+        parts: The parts.
+        tables: Counts by table; empty ones are left out.
+        own_tables: Names of all tables of the layer.
+    """
+    keys = {name: value for name, value in receipt.keys.items() if name != layer}
+    kept = {name: table for name, table in receipt.tables.items() if name not in own_tables}
+    new = {name: dict(sorted(table.items())) for name, table in tables.items() if table}
+    return replace(
+        receipt,
+        keys=keys if key is None else {**keys, layer: key},
+        parts=[*(part for part in receipt.parts if part.layer != layer), *parts],
+        tables=dict(sorted({**kept, **new}.items())),
+    )
 
 
 def read_receipts(out: str) -> dict[tuple[str, str], Receipt]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from raicurate.exercise_templates.exercises import WordedItem, hash64, mixed
 from raicurate.transforms.clause_text import sentence
 from raicurate.transforms.exercise_kinds import shuffled
-from raicurate.transforms.lesson import Exercise, Lesson, Subject, pick
+from raicurate.transforms.lesson import Exercise, Lesson, Subject
 from raicurate.transforms.situations import NUMBER, content_words
 
 _FLIPPED = {"requires": "obligation", "forbids": "prohibition", "allows": "permission"}
@@ -133,17 +133,15 @@ def _claim(
         "correction": "" if holds else subject.slots["clause"],
     }
     seed = mixed(subject.seed ^ hash64(sort))
-    question = pick(item.questions, seed, item.name)
     right, wrong = plain.holds["right"], plain.holds["wrong"]
     answer, other = (right, wrong) if holds else (wrong, right)
     return lesson.exercise(
-        item.family.family,
-        sort,
+        item,
         subject,
-        template=question.name,
-        question=question.render(slots),
-        answer=answer,
+        slots,
+        sort=sort,
+        seed=seed,
+        gold=answer,
         choices=shuffled([answer, other], seed),
-        rationale=pick(item.answers, seed, "answer").render(slots),
         situation=statement,
     )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from raicurate.exercise_templates.exercises import Kind, WordedItem, hash64, mixed
 from raicurate.transforms.clause import DEONTIC
 from raicurate.transforms.clause_text import sentence
-from raicurate.transforms.lesson import CHOICES, Exercise, Lesson, Subject, fits, pick
+from raicurate.transforms.lesson import CHOICES, Exercise, Lesson, Subject, fits
 
 Maker = Callable[[Lesson, WordedItem], Iterator[Exercise]]
 
@@ -23,15 +23,8 @@ def open_exercises(lesson: Lesson, item: WordedItem) -> Iterator[Exercise]:
         slots = _slots(subject, item)
         if slots is None:
             continue
-        question = pick(item.questions, subject.seed, item.name)
         yield lesson.exercise(
-            item.family.family,
-            item.name,
-            subject,
-            template=question.name,
-            question=question.render(slots),
-            answer=pick(item.answers, subject.seed, "answer").render(slots),
-            fields=item.item.needs if item.item.hides else (),
+            item, subject, slots, fields=item.item.needs if item.item.hides else ()
         )
 
 
@@ -73,16 +66,12 @@ def choice_exercises(lesson: Lesson, item: WordedItem) -> Iterator[Exercise]:
         if len(options) < CHOICES:
             continue
         slots = {**slots, "gold": lesson.situations.quoted(gold.rstrip(".。।"))}
-        question = pick(item.questions, subject.seed, item.name)
         yield lesson.exercise(
-            item.family.family,
-            item.name,
+            item,
             subject,
-            template=question.name,
-            question=question.render(slots),
-            answer=gold,
+            slots,
+            gold=gold,
             choices=shuffled(options, subject.seed ^ hash64(item.name)),
-            rationale=pick(item.answers, subject.seed, "answer").render(slots),
             fields=(field,),
         )
 
@@ -149,17 +138,7 @@ def order_exercises(lesson: Lesson, item: WordedItem) -> Iterator[Exercise]:
             "items": "\n".join(f"{label[text]}. {text}" for text in mixed_up),
             "ordered": ", ".join(label[text] for text in texts),
         }
-        question = pick(item.questions, first.seed, item.name)
-        yield lesson.exercise(
-            item.family.family,
-            item.name,
-            first,
-            template=question.name,
-            question=question.render(slots),
-            answer=pick(item.answers, first.seed, "answer").render(slots),
-            rationale="\n".join(texts),
-            others=members[1:],
-        )
+        yield lesson.exercise(item, first, slots, rationale="\n".join(texts), others=members[1:])
 
 
 def comparison_exercises(lesson: Lesson, item: WordedItem) -> Iterator[Exercise]:
@@ -179,16 +158,7 @@ def comparison_exercises(lesson: Lesson, item: WordedItem) -> Iterator[Exercise]
                 "other_source": sibling.slots["source"],
                 "sentences": _compared(lesson, subject, sibling),
             }
-            question = pick(item.questions, subject.seed, item.name)
-            yield lesson.exercise(
-                item.family.family,
-                item.name,
-                subject,
-                template=question.name,
-                question=question.render(slots),
-                answer=pick(item.answers, subject.seed, "answer").render(slots),
-                others=(sibling,),
-            )
+            yield lesson.exercise(item, subject, slots, others=(sibling,))
             break
 
 
@@ -251,15 +221,7 @@ def parallel_exercises(lesson: Lesson, item: WordedItem) -> Iterator[Exercise]:
             "foreign": text,
             "foreign_language": names[language],
         }
-        question = pick(item.questions, subject.seed, item.name)
-        yield lesson.exercise(
-            item.family.family,
-            f"{item.name}.{language}",
-            subject,
-            template=question.name,
-            question=question.render(slots),
-            answer=pick(item.answers, subject.seed, "answer").render(slots),
-        )
+        yield lesson.exercise(item, subject, slots, sort=f"{item.name}.{language}")
 
 
 def request_exercises(lesson: Lesson, item: WordedItem) -> Iterator[Exercise]:
@@ -280,16 +242,7 @@ def request_exercises(lesson: Lesson, item: WordedItem) -> Iterator[Exercise]:
             "wish": lesson.situations.quoted(str(subject.plan)),
             "helped": lesson.situations.quoted(str(twin.plan)),
         }
-        question = pick(item.questions, subject.seed, item.name)
-        yield lesson.exercise(
-            item.family.family,
-            item.name,
-            subject,
-            template=question.name,
-            question=question.render(slots),
-            answer=pick(item.answers, subject.seed, "answer").render(slots),
-            others=(twin,),
-        )
+        yield lesson.exercise(item, subject, slots, others=(twin,))
 
 
 def _askable(subject: Subject) -> bool:

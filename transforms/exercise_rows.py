@@ -1,7 +1,7 @@
 """From a published document to rows of exercises, checked one by one."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,16 @@ class ExerciseMaker:
             [sidecar.digest for sidecar in self._sidecars],
         )  # fmt: skip
 
+    def unknown_notes(self, clauses: Collection[str]) -> list[str]:
+        """Returns the ids of the clauses that authors speak of and that no document has.
+
+        Args:
+            clauses: Ids of the clauses of all documents.
+        """
+        return sorted(
+            {n for sidecar in self._sidecars for n in sidecar.clauses if n not in clauses}
+        )
+
     def rows(
         self,
         row: DocumentRow,
@@ -113,7 +123,9 @@ class ExerciseMaker:
             return empty_batch(EXERCISES)
         notes: dict[str, AuthoredClause] = {}
         for sidecar in self._sidecars:
-            authored, _ = apply_sidecar(document, clauses, sidecar)
+            authored, unapplied = apply_sidecar(document, clauses, sidecar)
+            for note in unapplied:
+                left_out[f"note on clause {note.clause}: {note.field} not in the document"] += 1
             clauses = [note.clause for note in authored]
             notes |= {
                 note.clause.id: note for note in authored if note.clause.id in sidecar.clauses

@@ -6,7 +6,7 @@ from raicurate.exercise_templates.exercises import WordedItem, hash64, mixed
 from raicurate.transforms.claim_kinds import truth_exercises
 from raicurate.transforms.deontic import Case, verdict
 from raicurate.transforms.exercise_kinds import MAKERS, shuffled
-from raicurate.transforms.lesson import CHOICES, Exercise, Lesson, Subject, pick
+from raicurate.transforms.lesson import CHOICES, Exercise, Lesson, Subject
 from raicurate.transforms.worded_cases import (
     CaseWriter,
     WordedCase,
@@ -29,18 +29,16 @@ def judgement_exercises(lesson: Lesson, item: WordedItem) -> Iterator[Exercise]:
             "reason": case.reason,
         }
         seed = shuffle_key(case)
-        question = pick(item.questions, seed, item.name)
         others = [name for name in options if name != case.verdict]
         yield lesson.exercise(
-            item.family.family,
-            case.sort,
+            item,
             case.subject,
-            template=question.name,
-            question=question.render(slots),
-            answer=options[case.verdict],
+            slots,
+            sort=case.sort,
+            seed=seed,
+            gold=options[case.verdict],
             choices=shuffled([options[name] for name in (case.verdict, *others)], seed),
             verdict=case.verdict,
-            rationale=pick(item.answers, seed, "answer").render(slots),
             others=case.others,
             situation=case.text,
         )
@@ -62,14 +60,12 @@ def twin_exercises(lesson: Lesson, item: WordedItem) -> Iterator[Exercise]:
             "twin_label": verdicts[second.verdict],
             "twin_reason": second.reason,
         }
-        question = pick(item.questions, seed, item.name)
         yield lesson.exercise(
-            item.family.family,
-            f"{first.sort}:{second.sort}",
+            item,
             first.subject,
-            template=question.name,
-            question=question.render(slots),
-            answer=pick(item.answers, seed, "answer").render(slots),
+            slots,
+            sort=f"{first.sort}:{second.sort}",
+            seed=seed,
             verdict=first.verdict,
             situation=first.text,
         )
@@ -155,16 +151,7 @@ def repair_exercises(lesson: Lesson, item: WordedItem) -> Iterator[Exercise]:
             "reason": case.reason,
             "cure": cure,
         }
-        question = pick(item.questions, subject.seed, item.name)
-        yield lesson.exercise(
-            item.family.family,
-            item.name,
-            subject,
-            template=question.name,
-            question=question.render(slots),
-            answer=pick(item.answers, subject.seed, "answer").render(slots),
-            rationale=case.reason,
-        )
+        yield lesson.exercise(item, subject, slots, rationale=case.reason)
 
 
 def governing_exercises(lesson: Lesson, item: WordedItem) -> Iterator[Exercise]:
@@ -196,17 +183,13 @@ def governing_exercises(lesson: Lesson, item: WordedItem) -> Iterator[Exercise]:
             "label": lesson.words.plain.verdicts[case.verdict],
             "reason": case.reason,
         }
-        question = pick(item.questions, subject.seed, item.name)
         yield lesson.exercise(
-            item.family.family,
-            item.name,
+            item,
             subject,
-            template=question.name,
-            question=question.render(slots),
-            answer=options[0],
+            slots,
+            gold=options[0],
             choices=shuffled(options, mixed(subject.seed ^ hash64(item.name))),
             verdict=case.verdict,
-            rationale=pick(item.answers, subject.seed, "answer").render(slots),
         )
 
 

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from raicurate.corpora_manifests.digests import digest
-from raicurate.exercise_templates.exercises import Item, Template, Words, chosen, hash64, mixed
+from raicurate.exercise_templates.exercises import (
+    Item,
+    Template,
+    WordedItem,
+    Words,
+    chosen,
+    hash64,
+    mixed,
+)
 from raicurate.transforms.clause import DEONTIC, Clause, Span
 from raicurate.transforms.clause_sidecar import AuthoredClause
 from raicurate.transforms.clause_text import FIELDS, ClauseText, WordsOf, is_balanced, sentence
@@ -267,13 +275,13 @@ class Lesson:
 
     def exercise(
         self,
-        family: str,
-        sort: str,
+        item: WordedItem,
         subject: Subject,
+        slots: Mapping[str, object],
         *,
-        template: str,
-        question: str,
-        answer: str,
+        sort: str | None = None,
+        seed: int | None = None,
+        gold: str | None = None,
         rationale: str = "",
         choices: Sequence[str] = (),
         verdict: str | None = None,
@@ -284,19 +292,28 @@ class Lesson:
         """Returns an exercise about a subject, with its id, its support and its lineage.
 
         Args:
-            family: Its family.
-            sort: What tells it from other exercises of the family about the clause.
+            item: Its wordings.
             subject: What it is about.
-            template: Wording of the question.
-            question: The question.
-            answer: The answer.
-            rationale: Why it is right.
+            slots: What the wordings are filled with.
+            sort: What tells it from other exercises of the family about the clause; by default the
+                name of the item.
+            seed: By which wordings are chosen; by default that of the subject.
+            gold: The answer where it is one of `choices`; the worded answer is then its reason.
+            rationale: Why the worded answer is right.
             choices: What may be chosen from.
             verdict: The verdict on the case.
             others: Further clauses that prove the answer.
             fields: Fields that prove the answer; the whole clause where there are none.
             situation: The case alone.
         """
+        seed = subject.seed if seed is None else seed
+        family = item.family.family
+        sort = item.name if sort is None else sort
+        wording = pick(item.questions, seed, item.name)
+        question = wording.render(slots)
+        answer = pick(item.answers, seed, "answer").render(slots)
+        if gold is not None:
+            answer, rationale = gold, answer
         clause = subject.clause
         spans = [found for name in fields if (found := getattr(clause, name)) is not None]
         support = spans or [clause.span]
@@ -305,7 +322,7 @@ class Lesson:
         return Exercise(
             id=exercise_id(self.document, family, sort, ids),
             family=family,
-            template=template,
+            template=wording.name,
             language=self.words.plain.language,
             document=self.document,
             clause_ids=ids,
