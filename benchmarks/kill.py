@@ -35,7 +35,9 @@ def main() -> int:
     draw = random.Random(options.seed)
     whole = options.folder / "whole"
     started = time.monotonic()
-    _start(options, whole).wait()
+    if code := _start(options, whole).wait():
+        print(f"a run that is left alone ends with {code}; is RAI_DATA set?")
+        return 1
     seconds = time.monotonic() - started
     expected = _digests(whole)
     print(f"a run that is left alone: {seconds:.0f} s, {len(expected)} files", flush=True)
