@@ -97,9 +97,7 @@ def _ours(documents: list[dict[str, Any]], tokens: int, words: int) -> None:
         found = extract_clauses(document, packs)
         clauses += len(found)
         started = time.process_time()
-        exercises = gates.passing(
-            make_exercises(row["id"], row["lang"], found, document.words, library), Counter(), seen
-        )
+        exercises = gates.passing(make_exercises(document, found, library), Counter(), seen)
         seconds += time.process_time() - started
         for exercise in exercises:
             proved += bool(exercise.support)

@@ -1,6 +1,7 @@
 """`raicurate exercises`: show what a policy document will teach; audit what was made."""
 
 import argparse
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from raicurate.pipelines.run import resolved_manifest
 from raicurate.pipelines.snapshots import current_snapshot
 from raicurate.pipelines.text_report import table
 from raicurate.transforms.clause_packs import shipped_packs
+from raicurate.transforms.clause_sidecar import apply_sidecars, read_sidecar, unknown_clauses
 from raicurate.transforms.clauses import extract_clauses
 from raicurate.transforms.exercise_gates import Gates, Seen
 from raicurate.transforms.lesson import Exercise
@@ -32,6 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     preview.add_argument("document", type=Path, metavar="DOC", help="Markdown or text")
     preview.add_argument("--language", default="en", help="ISO 639-1 (default: en)")
     preview.add_argument("--family", action="append", help="only this family; may be repeated")
+    preview.add_argument(
+        "--notes", action="append", default=[], type=Path, metavar="FILE",
+        help="what authors say of single clauses; may be repeated",
+    )  # fmt: skip
     preview.add_argument("--each", type=int, metavar="N", help="at most N exercises of a clause")
     preview.add_argument("--json", action="store_true", help="print JSON")
     audits = verbs.add_parser("audit", help="audit the exercises of an output (exit code 5)")
@@ -46,10 +52,18 @@ def execute(options: argparse.Namespace) -> int:
 
 def _preview(options: argparse.Namespace) -> int:
     document = _document(options.document, options.language)
-    clauses = extract_clauses(document, shipped_packs())
+    found = extract_clauses(document, shipped_packs())
+    sidecars = [read_sidecar(path) for path in options.notes]
+    clauses, notes, unapplied = apply_sidecars(document, found, sidecars)
+    for sidecar in sidecars:
+        moved = unknown_clauses(sidecar, [(document, found)])
+        unapplied += [note for note in moved if note.nearest is not None]
+    for note in unapplied:
+        print(f"warning: {note}", file=sys.stderr)
+    taught = [one for one in clauses if one.id not in notes or notes[one.id].teach]
     families = tuple(options.family) if options.family else None
     library = ExerciseLibrary.load(families=families)
-    made = make_exercises(document.id, document.language, clauses, document.words, library)
+    made = make_exercises(document, taught, library, notes=notes)
     left_out: Counter[str] = Counter()
     kept = Gates().passing(made, left_out, Seen())
     by_clause: dict[str, list[Exercise]] = {}

@@ -188,12 +188,8 @@ class ExerciseStage:
         maker = maker_of(config) if corpora else None
         made_by = maker.digest if maker else ""
         if maker:
-            for clause in maker.unknown_notes(clause_ids(config.out)):
-                _LOGGER.warning(
-                    "an author's note speaks of clause %s, which no document has any more, so it "
-                    "does nothing; `raicurate exercises preview` shows the clauses of a document",
-                    clause,
-                )
+            for note in maker.unknown_notes(clause_ids(config.out)):
+                _LOGGER.warning("%s", note)
         for index, receipt in enumerate(receipts):
             if receipt.corpus not in corpora:
                 done[index] = without_exercises(receipt)

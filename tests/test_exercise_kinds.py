@@ -40,7 +40,7 @@ def library():
 def exercises(library):
     document = read_policy(RULES, "markdown", "house", "en")
     clauses = extract_clauses(document, shipped_packs())
-    return list(make_exercises("house", "en", clauses, document.words, library))
+    return list(make_exercises(document, clauses, library))
 
 
 def of(exercises, family):
@@ -123,7 +123,7 @@ def test_same_clauses_same_exercises(exercises, library):
     """A second time gives the same, word for word."""
     document = read_policy(RULES, "markdown", "house", "en")
     clauses = extract_clauses(document, shipped_packs())
-    assert list(make_exercises("house", "en", clauses, document.words, library)) == exercises
+    assert list(make_exercises(document, clauses, library)) == exercises
 
 
 def test_a_withheld_clause_stands_nowhere(library):
@@ -132,7 +132,7 @@ def test_a_withheld_clause_stands_nowhere(library):
     clauses = extract_clauses(document, shipped_packs())
     taught = [clause for clause in clauses if "bicycle" not in document.words(clause.span)]
     assert len(taught) < len(clauses)
-    for exercise in make_exercises("house", "en", taught, document.words, library):
+    for exercise in make_exercises(document, taught, library):
         said = " ".join((exercise.question, *exercise.choices, exercise.answer))
         assert "bicycle" not in said
 
@@ -143,12 +143,11 @@ def test_refusals_need_consent(exercises):
     document = read_policy(RULES, "markdown", "house", "en")
     clauses = extract_clauses(document, shipped_packs())
     library = ExerciseLibrary.load(consented=("refusal",))
-    made = make_exercises("house", "en", clauses, document.words, library)
-    assert of(made, "refusal")
+    assert of(make_exercises(document, clauses, library), "refusal")
 
 
 def test_language_without_words_gives_nothing(library):
     """A language that nobody has written words for is left alone."""
-    document = read_policy(RULES, "markdown", "house", "en")
-    clauses = extract_clauses(document, shipped_packs())
-    assert list(make_exercises("house", "xx", clauses, document.words, library)) == []
+    clauses = extract_clauses(read_policy(RULES, "markdown", "house", "en"), shipped_packs())
+    document = read_policy(RULES, "markdown", "house", "xx")
+    assert list(make_exercises(document, clauses, library)) == []

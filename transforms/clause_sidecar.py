@@ -204,6 +204,24 @@ def apply_sidecar(
     return authored, unapplied
 
 
+def apply_sidecars(
+    document: PolicyDocument, clauses: Sequence[Clause], sidecars: Sequence[Sidecar]
+) -> tuple[list[Clause], dict[str, AuthoredClause], list[Unapplied]]:
+    """Returns the clauses as several files leave them, the notes by clause, and what is left over.
+
+    Where two files speak of one clause, both overrides hold and the later one's words are taken.
+    """
+    current = list(clauses)
+    notes: dict[str, AuthoredClause] = {}
+    left_over: list[Unapplied] = []
+    for sidecar in sidecars:
+        authored, unapplied = apply_sidecar(document, current, sidecar)
+        left_over += unapplied
+        current = [note.clause for note in authored]
+        notes |= {note.clause.id: note for note in authored if note.clause.id in sidecar.clauses}
+    return current, notes, left_over
+
+
 def unknown_clauses(
     sidecar: Sidecar, documents: Sequence[tuple[PolicyDocument, Sequence[Clause]]]
 ) -> list[Unapplied]:

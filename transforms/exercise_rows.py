@@ -12,11 +12,7 @@ from raicurate.corpora_manifests.digests import digest
 from raicurate.exercise_templates.exercises import ExerciseLibrary
 from raicurate.transforms import exercise_gates, make_exercises
 from raicurate.transforms.clause_packs import ClausePacks
-from raicurate.transforms.clause_sidecar import (
-    AuthoredClause,
-    apply_sidecar,
-    read_sidecar,
-)
+from raicurate.transforms.clause_sidecar import Unapplied, apply_sidecars, read_sidecar
 from raicurate.transforms.clauses import extract_clauses
 from raicurate.transforms.exercise_forms import SHAPES, Passages, exercise_text, shape_of
 from raicurate.transforms.exercise_gates import Gates, Seen
@@ -84,15 +80,14 @@ class ExerciseMaker:
             [sidecar.digest for sidecar in self._sidecars],
         )  # fmt: skip
 
-    def unknown_notes(self, clauses: Collection[str]) -> list[str]:
-        """Returns the ids of the clauses that authors speak of and that no document has.
+    def unknown_notes(self, clauses: Collection[str]) -> list[Unapplied]:
+        """Returns the notes of authors on clauses that no document has.
 
         Args:
             clauses: Ids of the clauses of all documents.
         """
-        return sorted(
-            {n for sidecar in self._sidecars for n in sidecar.clauses if n not in clauses}
-        )
+        named = {name for sidecar in self._sidecars for name in sidecar.clauses}
+        return [Unapplied(name) for name in sorted(named - set(clauses))]
 
     def rows(
         self,
@@ -121,26 +116,12 @@ class ExerciseMaker:
         if words is None or self._packs.get(document.language) is None:
             left_out[f"language: {row.lang or 'unknown'}"] += 1
             return empty_batch(EXERCISES)
-        notes: dict[str, AuthoredClause] = {}
-        for sidecar in self._sidecars:
-            authored, unapplied = apply_sidecar(document, clauses, sidecar)
-            for note in unapplied:
-                left_out[f"note on clause {note.clause}: {note.field} not in the document"] += 1
-            clauses = [note.clause for note in authored]
-            notes |= {
-                note.clause.id: note for note in authored if note.clause.id in sidecar.clauses
-            }
-        untaught = {name for name, note in notes.items() if not note.teach}
-        taught -= untaught
+        clauses, notes, unapplied = apply_sidecars(document, clauses, self._sidecars)
+        for note in unapplied:
+            left_out[f"note on clause {note.clause}: {note.field} not in the document"] += 1
+        taught -= {name for name, note in notes.items() if not note.teach}
         mine = [clause for clause in clauses if clause.id in taught]
-        numbers = {
-            block.span.start: int(digits)
-            for block in document.blocks
-            if block.kind == "item" and (digits := block.marker.strip(" ().")).isdecimal()
-        }
-        made = make_exercises.make_exercises(
-            row.id, document.language, mine, document.words, self._library, parallel, numbers, notes
-        )
+        made = make_exercises.make_exercises(document, mine, self._library, parallel, notes)
         kept = self._gates.passing(made, left_out, seen)
         if not kept:
             return empty_batch(EXERCISES)

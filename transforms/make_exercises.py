@@ -5,41 +5,40 @@ from collections.abc import Iterator, Mapping, Sequence
 from raicurate.exercise_templates.exercises import ExerciseLibrary
 from raicurate.transforms.clause import Clause
 from raicurate.transforms.clause_sidecar import AuthoredClause
-from raicurate.transforms.clause_text import WordsOf
 from raicurate.transforms.judgement_kinds import ALL_MAKERS
 from raicurate.transforms.lesson import Exercise, Lesson
+from raicurate.transforms.policy_document import PolicyDocument
 
 VERSION = "1"
 """Raised whenever the same clauses and templates give other exercises."""
 
 
 def make_exercises(
-    document: str,
-    language: str,
+    document: PolicyDocument,
     clauses: Sequence[Clause],
-    words_of: WordsOf,
     library: ExerciseLibrary,
     parallel: Mapping[str, Sequence[tuple[str, str]]] | None = None,
-    numbers: Mapping[int, int] | None = None,
     notes: Mapping[str, AuthoredClause] | None = None,
 ) -> Iterator[Exercise]:
     """Yields the exercises of a document, family by family.
 
     Args:
-        document: Its id.
-        language: ISO 639-1; a language without words gives no exercise.
+        document: The document; a language without words gives no exercise.
         clauses: Its clauses of the taught arm, and no others: whatever stands here may become a
             question, a distractor or a circumstance of a case.
-        words_of: Returns the words on a stretch of the document.
         library: The families.
         parallel: What the clauses are called in other languages, by clause id.
-        numbers: Numbers of the items of ordered lists, by where the item begins.
         notes: What authors say of clauses, by clause id.
     """
-    words = library.languages.get(language)
+    words = library.languages.get(document.language)
     if words is None or not clauses:
         return
-    lesson = Lesson(document, clauses, words_of, words, parallel, numbers, notes)
+    numbers = {
+        block.span.start: int(digits)
+        for block in document.blocks
+        if block.kind == "item" and (digits := block.marker.strip(" ().")).isdecimal()
+    }
+    lesson = Lesson(document.id, clauses, document.words, words, parallel, numbers, notes)
     for kind, items in words.items.items():
         maker = ALL_MAKERS[kind]
         taken: dict[tuple[str, str], int] = {}
