@@ -6,7 +6,7 @@ answer otherwise the next time. An entry holds no text of a document; it names t
 the document (by digest) that first asked, so that a withdrawal takes it along.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,12 +101,12 @@ def _entries(out: str) -> Iterator[tuple[str, dict[str, Any] | None]]:
         yield file.path, _read(file.path)
 
 
-def unneeded_answers(out: str, configuration: str | None) -> list[str]:
-    """Returns the paths of answers that were given under another configuration, or are damaged."""
+def unneeded_answers(out: str, configurations: Collection[str]) -> list[str]:
+    """Returns the paths of answers that were given under other configurations, or are damaged."""
     return [
         path
         for path, entry in _entries(out)
-        if entry is None or entry["configuration"] != configuration
+        if entry is None or entry["configuration"] not in configurations
     ]
 
 

@@ -38,7 +38,7 @@ def execute(options: argparse.Namespace) -> int:
         earlier = [number for number in numbers(out) if number < current.number]
         kept = [current, *(load_snapshot(out, number) for number in earlier[-keep:] if keep)]
         unneeded = unneeded_files(out, restricted_tier(out), kept)
-        unneeded += unneeded_answers(out, _configuration(manifest))
+        unneeded += unneeded_answers(out, _configurations(manifest))
         size = sum(storage.file_size(path) or 0 for path in unneeded)
         if not options.dry_run:
             for path in unneeded:
@@ -51,9 +51,11 @@ def execute(options: argparse.Namespace) -> int:
     return 0
 
 
-def _configuration(manifest: dict[str, Any]) -> str | None:
+def _configurations(manifest: dict[str, Any]) -> list[str]:
+    """Returns the digests of the models that a manifest names."""
+    found = []
     values = manifest.get("language_model")
-    if values is None:
-        return None
-    settings = validated(LanguageModel, values, "manifest.resolved.yaml")
-    return model_digest(settings, load_prompt(settings.prompt))
+    if values is not None:
+        settings = validated(LanguageModel, values, "manifest.resolved.yaml")
+        found.append(model_digest(settings, load_prompt(settings.prompt)))
+    return found

@@ -8,7 +8,7 @@ from functools import partial
 
 from raicurate.corpora_manifests.digests import digest
 from raicurate.corpora_manifests.errors import MissingExtraError, ServerError
-from raicurate.corpora_manifests.language_model import LanguageModel
+from raicurate.corpora_manifests.language_model import ServedModel
 
 _PURPOSE = "a language model in vLLM"
 
@@ -35,7 +35,7 @@ class VllmServer:
             # Beam raises a plain Exception, whose text holds exit codes only.
             raise ServerError(
                 f"Beam's handler could not start vLLM with the model {model!r} ({error}), so the "
-                "model was not asked; see the worker's log, and `language_model.vllm`"
+                "model was not asked; see the worker's log, and the options under `vllm`"
             ) from error
 
     def port(self) -> int:
@@ -43,7 +43,7 @@ class VllmServer:
         return int(self._server.get_server_port())
 
 
-def running_endpoint(settings: LanguageModel) -> str:
+def running_endpoint(settings: ServedModel) -> str:
     """Returns the address of the server, which runs by then.
 
     Raises:

@@ -73,5 +73,5 @@ def test_handler_starts_a_server_that_answers(
     module.write_text(SERVER, encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{':'.join(filter(None, sys.path))}")
     settings = LanguageModel(vllm={"max-model-len": "512"}, model="tiny", retries=0)
-    client = ModelContext(settings, str(tmp_path / "out")).client()
+    client = ModelContext(settings, str(tmp_path / "out")).asked.client()
     assert client.ask(b'{"messages": []}').content == "Hello."

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from raicurate.corpora_manifests.errors import MissingExtraError, ServerError, UsageError
-from raicurate.corpora_manifests.language_model import LanguageModel
+from raicurate.corpora_manifests.language_model import ServedModel
 
 MAX_BODY_BYTES = 4 << 20
 """No answer of a few thousand tokens is larger; a body that goes on is not read further."""
@@ -65,7 +65,7 @@ class _LaterError(Exception):
 class ChatClient:
     """Sends request bodies to `/chat/completions`; may be used by many threads at once."""
 
-    def __init__(self, settings: LanguageModel, credential: str | None) -> None:
+    def __init__(self, settings: ServedModel, credential: str | None) -> None:
         """Prepares a client; nothing is sent yet.
 
         Args:
@@ -79,7 +79,7 @@ class ChatClient:
             import httpx
         except ImportError as error:
             raise MissingExtraError.for_package(
-                "httpx", "context from a language model", "pip install 'raicurate[llm]'"
+                "httpx", "asking a language model", "pip install 'raicurate[llm]'"
             ) from error
         self._errors = (httpx.RequestError, httpx.StreamError)
         self._settings = settings
@@ -87,7 +87,7 @@ class ChatClient:
         if credential is not None:
             if not (credential.isascii() and credential.isprintable()):
                 raise UsageError(
-                    "the credential of `language_model` holds line breaks or other characters "
+                    f"the credential of `{settings.place}` holds line breaks or other characters "
                     "that no HTTP header takes, so the model was not asked; set the environment "
                     "variable again"
                 )
@@ -103,7 +103,7 @@ class ChatClient:
             self._url = httpx.URL(f"{settings.endpoint}/chat/completions")
         except (httpx.InvalidURL, ValueError) as error:
             raise UsageError(
-                f"language_model.endpoint: {settings.endpoint} is no address, so the model was "
+                f"{settings.place}.endpoint: {settings.endpoint} is no address, so the model was "
                 "not asked; correct it"
             ) from error
         self._not_before = 0.0
@@ -132,7 +132,7 @@ class ChatClient:
         raise ServerError(
             f"the server {self._settings.endpoint} failed {self._settings.retries + 1} times in a "
             f"row ({fault}), so the unit was not done; what was answered is kept. See to the "
-            "server, or raise `language_model.retries` or `timeout`, and run again"
+            f"server, or raise `{self._settings.place}.retries` or `timeout`, and run again"
         )
 
     def _wait_for_turn(self) -> None:
@@ -196,13 +196,13 @@ class ChatClient:
         if status == 404:
             raise UsageError(
                 f"the server {endpoint} knows no chat completions at this address, or no model "
-                f"{self._settings.model!r} (status 404); correct `language_model`"
+                f"{self._settings.model!r} (status 404); correct `{self._settings.place}`"
             )
         said = " ".join(name for name in names.split("\0") if _HARMLESS_NAME.match(name))
         raise UsageError(
             f"the server {endpoint} does not take the request (status {status}"
-            f"{', ' + said if said else ''}); correct `language_model.parameters`, `length_field` "
-            "or the address. What was answered before is kept"
+            f"{', ' + said if said else ''}); correct `{self._settings.place}.parameters`, "
+            "`length_field` or the address. What was answered before is kept"
         )
 
 
