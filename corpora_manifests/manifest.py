@@ -11,7 +11,7 @@ from raicurate.corpora_manifests.model import Model
 from raicurate.corpora_manifests.policy import Policy
 from raicurate.corpora_manifests.vocabulary import Role
 
-Format = Literal["auto", "jsonl", "parquet", "warc", "wet", "markdown", "html", "text"]
+Format = Literal["auto", "jsonl", "parquet", "warc", "wet", "markdown", "html", "pdf", "text"]
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
 

@@ -1,7 +1,7 @@
-"""Reads trees of Markdown, HTML and plain text files: one document a file.
+"""Reads trees of Markdown, HTML, PDF and plain text files: one document a file.
 
 Markdown and text are taken as they are, front matter included; of HTML all that is visible, but
-for what is marked as navigation.
+for what is marked as navigation; of PDF the text, with its headings and items as Markdown.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,6 +20,7 @@ from raicurate.pipelines.reading import (
     register,
 )
 from raicurate.pipelines.records import BatchBuilder, oversized
+from raicurate.transforms import pdf_text
 from raicurate.transforms.html_text import decode_page, html_text
 
 _BOM = b"\xef\xbb\xbf"
@@ -36,6 +37,12 @@ def read_text(part: FileRange, opener: Opener, options: ReadOptions) -> Iterator
 def read_html(part: FileRange, opener: Opener, options: ReadOptions) -> Iterator[ReadBatch]:
     """Reads a web page as one document, whatever its encoding."""
     yield from _read(part, opener, options, _page)
+
+
+@register("pdf", (".pdf",), needs=("pypdfium2", pdf_text.INSTALL))
+def read_pdf(part: FileRange, opener: Opener, options: ReadOptions) -> Iterator[ReadBatch]:
+    """Reads a PDF as one document."""
+    yield from _read(part, opener, options, lambda data: (pdf_text.pdf_text(data), {}))
 
 
 def _text(data: bytes) -> tuple[str, dict[str, str]]:

@@ -33,6 +33,7 @@ so does an `invalid_record` after which the start of the next record had to be s
 
 import functools
 import importlib
+import importlib.util
 import pkgutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ from typing import BinaryIO, NamedTuple
 
 import pyarrow as pa
 
-from raicurate.corpora_manifests.errors import ManifestError
+from raicurate.corpora_manifests.errors import ManifestError, MissingExtraError
 from raicurate.corpora_manifests.manifest import MIB, Keys
 from raicurate.pipelines.decompress import Compression
 
@@ -155,6 +156,7 @@ class Reader:
         read: The function that reads it.
         compressed: Whether it may be compressed as a whole (`.gz`, `.zst`).
         splittable: Whether an uncompressed file can be read in ranges.
+        needs: Optional module without which it cannot be read, and the line that installs it.
     """
 
     format: str
@@ -162,6 +164,7 @@ class Reader:
     read: ReadFunction
     compressed: bool
     splittable: bool
+    needs: tuple[str, str] | None
 
 
 COMPRESSION_SUFFIXES: dict[str, Compression] = {
@@ -181,8 +184,11 @@ def register(
     *,
     compressed: bool = True,
     splittable: bool = False,
+    needs: tuple[str, str] | None = None,
 ) -> Callable[[ReadFunction], ReadFunction]:
     """Registers a function that reads `format`, for files with one of `suffixes`.
+
+    The other arguments are attributes of `Reader`.
 
     Raises:
         ValueError: The format has a reader already.
@@ -191,7 +197,9 @@ def register(
     def add(read_function: ReadFunction) -> ReadFunction:
         if format in _READERS:
             raise ValueError(f"the format {format!r} has a reader already")
-        _READERS[format] = Reader(format, suffixes, read_function, compressed, splittable)
+        _READERS[format] = Reader(
+            format, suffixes, read_function, compressed, splittable, needs
+        )
         return read_function
 
     return add
@@ -218,7 +226,15 @@ def _reader(format: str) -> Reader:
             f"format {format!r} has no reader, so its files cannot be read; "
             f"known are: {', '.join(known)}"
         )
-    return _READERS[format]
+    return _usable(_READERS[format])
+
+
+def _usable(reader: Reader) -> Reader:
+    if reader.needs is not None and importlib.util.find_spec(reader.needs[0]) is None:
+        raise MissingExtraError.for_package(
+            reader.needs[0], f"reading {reader.format} files", reader.needs[1]
+        )
+    return reader
 
 
 def compression_suffix(path: str) -> Compression | None:
@@ -231,6 +247,7 @@ def detect_format(path: str) -> str:
 
     Raises:
         ManifestError: The suffix says nothing, or a compression that is not read.
+        MissingExtraError: The format needs a package that is not installed.
     """
     name = PurePosixPath(path.lower())
     if name.suffix in _OTHER_COMPRESSIONS:
@@ -250,7 +267,7 @@ def detect_format(path: str) -> str:
                     f"{path}: a {format} file is compressed inside, and cannot be read through a "
                     "second compression; unpack it"
                 )
-            return format
+            return _usable(reader).format
     suffixes = sorted(suffix for format in known for suffix in _READERS[format].suffixes)
     raise ManifestError(
         f"{path}: the suffix {name.suffix!r} does not tell the format, so the file cannot be "

@@ -16,6 +16,7 @@ _MEDIA: dict[str, Media] = {
     ".html": "html",
     ".htm": "html",
     ".txt": "text",
+    ".pdf": "markdown",  # what the reader of PDF files makes of them
 }
 
 
