@@ -37,7 +37,7 @@ class ArmShares:
 
     read_only: float = 0.1
     unseen: float = 0.1
-    seed: str = "raicurate"
+    seed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
