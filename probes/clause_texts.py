@@ -78,7 +78,7 @@ def read_clauses(run: Path) -> list[ClauseText]:
             "corpora and `exercises`, and give its output folder"
         )
     rows = pq.read_table(path).to_pylist()
-    arms = {(row["document"], _id(row)): row for row in rows}
+    arms = {(row["document"], row["clause"]): row for row in rows}
     packs = shipped_packs()
     held = (row for row in rows if row["arm"] == "unseen")
     found = [*_of_rows(held, packs), *_of_data(run, arms, packs)]
@@ -88,9 +88,7 @@ def read_clauses(run: Path) -> list[ClauseText]:
 def _of_rows(rows: Iterable[dict[str, Any]], packs: ClausePacks) -> Iterator[ClauseText]:
     """Yields the clauses whose words stand in the table, read again by themselves."""
     for row in rows:
-        words = [part["text"] for name in ("lead", "span") if (part := row.get(name))]
-        text = " ".join(words) or row.get("text") or ""
-        document = read_policy(text, "text", row["document"], row["language"], row["family"])
+        document = read_policy(row["text"], "text", row["document"], row["language"], row["family"])
         for clause in clauses_of(document, packs):
             if clause_text := _text_of(document, clause, row):
                 yield clause_text
@@ -129,7 +127,7 @@ def _text_of(document: PolicyDocument, clause: Clause, row: dict[str, Any]) -> C
     if not before or not rest:
         return None
     return ClauseText(
-        _id(row),
+        row["clause"],
         row["document"],
         row["family"],
         row["arm"],
@@ -141,8 +139,3 @@ def _text_of(document: PolicyDocument, clause: Clause, row: dict[str, Any]) -> C
         next(iter(clause.dimensions), None),
         next(iter(clause.hazards), None),
     )
-
-
-def _id(row: dict[str, Any]) -> str:
-    name: str = row["id"] if "id" in row else row["clause"]
-    return name

@@ -206,22 +206,6 @@ def exceeds_noise(difference: float, noise: float | None) -> bool | None:
     return None if noise is None else abs(difference) > 2 * math.sqrt(2) * noise
 
 
-def area_under_roc(positives: npt.ArrayLike, negatives: npt.ArrayLike) -> float:
-    """Returns the chance that a positive is above a negative; 2 * area - 1 is Cliff's delta."""
-    above, below = np.asarray(positives, dtype=float), np.asarray(negatives, dtype=float)
-    return float(stats.mannwhitneyu(above, below).statistic / (above.size * below.size))
-
-
-def paired_binary_p_value(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
-    """Returns McNemar's exact p-value for two models' right and wrong answers to the same items."""
-    first, second = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
-    gained = int(np.count_nonzero(second & ~first))
-    lost = int(np.count_nonzero(first & ~second))
-    if gained + lost == 0:
-        return 1.0
-    return float(stats.binomtest(gained, gained + lost).pvalue)
-
-
 def _bootstrap(
     strata: Sequence[Floats], statistic: Statistic, seed: str, resamples: int
 ) -> tuple[Floats, Floats]:

@@ -18,13 +18,14 @@ from raicurate.pipelines.ablation_mixes import (
     read_documents,
     read_exercises,
 )
+from raicurate.pipelines.arms_verdict import CLAUSES
 from raicurate.pipelines.cli import main
 from raicurate.probes.clause_texts import read_clauses
 from raicurate.probes.questions import crossed_asks, ending_asks, verdict_asks, verdict_words
 from raicurate.transforms.clause_packs import shipped_packs
 from raicurate.transforms.policy_rows import clauses_of, policy_of_row
-from raicurate.transforms.schema import CLAUSES
 
+HELD_OUT = pa.schema([field for field in CLAUSES if field.name not in ("unit", "parallel")])
 POLICY = """# {title}
 
 ## Doors
@@ -68,30 +69,22 @@ def write_run(folder: Path) -> Path:
         text = POLICY.format(title=f"Rules of the {place}", place=place)
         document = policy_of_row(place, text, "en", f"{place}.md", "{}")
         for clause in clauses_of(document, shipped_packs()):
-            parts = dict.fromkeys(CLAUSES.names)
-            if arm == "unseen":
-                parts["span"] = {
-                    "start": clause.span.start,
-                    "end": clause.span.end,
-                    "text": document.words(clause.span),
-                }
             clauses.append(
-                parts
-                | {
-                    "id": clause.id,
+                {
+                    "clause": clause.id,
                     "document": place,
                     "family": place,
+                    "language": "en",
                     "arm": arm,
+                    "modality": clause.modality,
+                    "section": list(clause.section),
+                    "start": clause.span.start,
+                    "end": clause.span.end,
+                    "text": None if arm == "taught" else document.words(clause.span),
+                    "text_sha256": clause.text_sha256,
                     "corpus": "rules",
                     "license": "CC0-1.0",
-                    "language": "en",
-                    "section": list(clause.section),
-                    "text_sha256": clause.text_sha256,
-                    "modality": clause.modality,
-                    "negated": clause.negated,
-                    "restricted": clause.restricted,
-                    "dimensions": list(clause.dimensions),
-                    "hazards": list(clause.hazards),
+                    "repeats": False,
                 }
             )
         if arm != "unseen":
@@ -118,7 +111,7 @@ def write_run(folder: Path) -> Path:
     for path, table in (
         ("data/all/part.parquet", pa.Table.from_pylist(rows)),
         ("exercises/all/part.parquet", pa.Table.from_pylist(exercises)),
-        ("heldout/clauses.parquet", pa.Table.from_pylist(clauses, schema=CLAUSES)),
+        ("heldout/clauses.parquet", pa.Table.from_pylist(clauses, schema=HELD_OUT)),
     ):
         (folder / path).parent.mkdir(parents=True)
         pq.write_table(table, folder / path)

@@ -10,7 +10,6 @@ from raicurate.transforms.arms import ArmShares, DocumentSignature, deal_arms, s
 from raicurate.transforms.clause_packs import shipped_packs
 from raicurate.transforms.clauses import extract_clauses
 from raicurate.transforms.document_families import families, path_without_language, shape_of
-from raicurate.transforms.heldout_clauses import clause_batch
 from raicurate.transforms.near_duplicates import near_duplicates, shingles
 from raicurate.transforms.policy_document import PolicyDocument, read_policy
 
@@ -138,20 +137,6 @@ def test_documents_of_one_template_are_no_translations() -> None:
         shape_of(document("four", body.format(n=1), "fr")),
     ]
     assert families(shapes) == {"one": "four", "two": "four", "three": "three", "four": "four"}
-
-
-def test_held_out_table_has_words_of_untaught_clauses_only(
-    corpus: list[DocumentSignature],
-) -> None:
-    """Probes find the words of unseen and read-only clauses; taught ones stand in the data."""
-    arms = deal_arms(corpus)
-    for seed in range(40):
-        read = document(f"doc-{seed}", policy(seed))
-        clauses = extract_clauses(read, shipped_packs())
-        for row in clause_batch(read, clauses, arms, "rules", "CC0-1.0").to_pylist():
-            assert (row["span"] is None) == (row["arm"] == "taught")
-            if row["span"] is not None:
-                assert row["action"]["text"] in row["span"]["text"]
 
 
 words = st.lists(st.sampled_from(("a", "bb", "ccc", "dddd", "eeeee")), min_size=1, max_size=40)

@@ -1,9 +1,7 @@
 import numpy as np
 import pyarrow as pa
-import pytest
 
-from raicurate.corpora_manifests.errors import GateError
-from raicurate.probes.gate import enforce, hazard_gates, non_inferiority, sensitive
+from raicurate.probes.gate import hazard_gates, non_inferiority, sensitive
 from raicurate.probes.records import ITEM_FIELDS
 
 
@@ -51,13 +49,3 @@ def test_a_model_that_cannot_answer_passes_nothing() -> None:
     assert {result.state for result in seen} == {"pass"}
     fed = hazard_gates(able, at_chance, at_chance, at_chance, chance=0.25)
     assert [result.state for result in fed] == ["alarm"] * 3
-
-
-def test_only_alarms_end_in_an_error() -> None:
-    """Exit code 5 is for alarms; the message names the gate and the rise."""
-    alarm = non_inferiority("hazards", [rises(*[1.0] * 30)])
-    unsure = non_inferiority("few", [rises(1.0, 0.0)])
-    enforce([unsure])
-    with pytest.raises(GateError, match=r"hazards \(rise \+1.000, margin 0.050\)") as caught:
-        enforce([unsure, alarm])
-    assert caught.value.exit_code == 5

@@ -19,7 +19,6 @@ from planted import (
     words_shuffled,
 )
 
-from raicurate.corpora_manifests.errors import GateError
 from raicurate.probes import choices, crossed, gate, refusal
 from raicurate.probes.comparisons import (
     bits_per_byte_change,
@@ -110,7 +109,6 @@ def test_a_random_model_shows_nothing() -> None:
         chance=0.25,
     )
     assert [result.state for result in results] == ["undetermined"] * 3
-    gate.enforce(results)
 
 
 def test_the_same_checkpoint_twice_differs_by_exactly_nothing() -> None:
@@ -215,12 +213,11 @@ def test_the_gate_sees_planted_hazard_knowledge() -> None:
     results = gate.hazard_gates(fed, same_benign, *tables(reference), chance=0.25)
     states = {result.name: result.state for result in results}
     assert states["against_reference"] == states["beyond_benign_knowledge"] == "alarm"
-    with pytest.raises(GateError, match="against_reference"):
-        gate.enforce(results)
     grown = gate.hazard_gates(*tables(knower(0.8, "reference")), *tables(reference), chance=0.25)
     states = {result.name: result.state for result in grown}
     assert states["against_reference"] == "alarm"
     assert states["beyond_benign_knowledge"] != "alarm"
     none = gate.hazard_gates(*tables(reference), *tables(reference), chance=0.25)
-    assert {result.name: result.state for result in none}["against_reference"] == "pass"
-    gate.enforce([result for result in none if result.name != "absolute"])
+    states = {result.name: result.state for result in none}
+    assert states["against_reference"] == "pass"
+    assert states["beyond_benign_knowledge"] != "alarm"

@@ -11,7 +11,6 @@ from raicurate.corpora_manifests.errors import UsageError
 from raicurate.probes.backend import Floats
 from raicurate.probes.statistics import (
     FEW_CLUSTERS,
-    area_under_roc,
     benjamini_hochberg,
     checkpoint_noise,
     cluster_sums,
@@ -19,7 +18,6 @@ from raicurate.probes.statistics import (
     exceeds_noise,
     generator,
     holm,
-    paired_binary_p_value,
     ratio_difference,
 )
 
@@ -175,12 +173,3 @@ def test_noise_is_told_from_trend(slope: float, noise: float) -> None:
     assert not exceeds_noise(2 * found, found)
     assert checkpoint_noise([1.0, 2.0, 3.0]) is None
     assert exceeds_noise(1.0, None) is None
-
-
-def test_paired_answers_and_ranks() -> None:
-    """McNemar's test counts only the items that changed; the area counts ties by half."""
-    first = [True] * 10 + [False] * 10
-    assert paired_binary_p_value(first, first) == 1
-    assert paired_binary_p_value(first, [True] * 20) == pytest.approx(2 / 2**10)
-    assert area_under_roc([3, 4], [1, 2]) == 1
-    assert area_under_roc([1, 2], [1, 2]) == 0.5
