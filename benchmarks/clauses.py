@@ -2,9 +2,9 @@
 
     RAI_DATA=/path/to/data python benchmarks/clauses.py [--part held_out] [--errors]
 
-The sample is `clause_sample.jsonl`: stretches of public policy documents, drawn by seed before any
-clause was extracted, with what a reader says they are (see `clause_sample.md` for the rules). It
-holds places and labels, no text.
+The sample is `clause_sample.jsonl`: stretches of public policy documents, drawn by digest and
+labelled by a reader who had not seen what is extracted from them (see `clause_sample.md` for the
+rules). It holds places and labels, no text.
 """
 
 import argparse
