@@ -37,6 +37,7 @@ SCHEMA = pa.schema(
         ("withhold", pa.string()),
         ("active_hazards", pa.list_(ACTIVE_HAZARD)),
         ("personal_data", pa.list_(PERSONAL_DATA)),
+        ("target_group", pa.string()),
     ]
 )
 KIND = {"intent": "full", "topical": "note", "disclosure": "support"}
@@ -125,6 +126,7 @@ def _row(example: Example) -> dict[str, Any]:
             for hazard in example.hazards
         ],
         "personal_data": [],
+        "target_group": None,
     }
 
 

@@ -73,6 +73,8 @@ class Context(Model):
         fallback_languages: The same by language, before `fallback_language`.
         lookalike_rate: Share of the kept documents that only talk about a hazard which get a note
             that says why they are not harmful.
+        name_targets: Whether a context names the group that a text turns against, where a label or
+            the passage says which one it is.
         facts: Facts that may stand in a context; none where it is not set.
         slurs: Words that are masked in passages flagged as hate.
         control_tokens: Tokens around harmful passages.
@@ -85,6 +87,7 @@ class Context(Model):
     fallback_language: str | None = None
     fallback_languages: dict[str, str] = Field(default_factory=dict)
     lookalike_rate: Share = 0.0
+    name_targets: bool = True
     facts: Facts | None = None
     slurs: Slurs | None = None
     control_tokens: ControlTokens | None = None

@@ -9,7 +9,7 @@ from raicurate.corpora_manifests.exercises import Exercises
 from raicurate.corpora_manifests.language_model import LanguageModel
 from raicurate.corpora_manifests.model import Model
 from raicurate.corpora_manifests.policy import Policy
-from raicurate.corpora_manifests.vocabulary import Role
+from raicurate.corpora_manifests.vocabulary import Role, TargetGroup
 
 Format = Literal["auto", "jsonl", "parquet", "warc", "wet", "markdown", "html", "pdf", "text"]
 
@@ -29,6 +29,19 @@ class Keys(Model):
     url: str = "url"
     created: str = "created"
     lang: str | None = None
+
+
+class Targets(Model):
+    """Labels of a corpus that say which group of people a text turns against.
+
+    Attributes:
+        key: Name of the field; a dotted name reaches into an object. Its value is a label or a list
+            of labels.
+        groups: What each label means. A label that is not listed names no group.
+    """
+
+    key: str = Field(min_length=1)
+    groups: dict[str, TargetGroup] = Field(min_length=1)
 
 
 class FileEntry(Model):
@@ -56,6 +69,7 @@ class Corpus(Model):
         added: Date of collection for the `added` column (a run never looks at the clock).
         trust: How far its documents are trusted; a policy can refer to it.
         keys: Names of the fields in its records.
+        targets: Labels that say which group a text turns against, so that context can name it.
         expected_damage: Globs below `root` of files known to be damaged, whose damage is
             reported, but does not make the run a partial one.
         files: Promised files with sizes and digests; where given, they are checked.
@@ -73,6 +87,7 @@ class Corpus(Model):
     added: str | None = None
     trust: Literal["high", "medium", "low"] = "medium"
     keys: Keys = Keys()
+    targets: Targets | None = None
     expected_damage: tuple[str, ...] = ()
     files: tuple[FileEntry, ...] = ()
 

@@ -42,6 +42,29 @@ Role = Literal["web", "policy", "guidance", "incident", "reference"]
 
 PersonalDataKind = Literal["email", "phone", "ip", "card", "iban"]
 
+TargetGroup = Literal[
+    "women",
+    "men",
+    "jewish",
+    "muslim",
+    "christian",
+    "hindu",
+    "black",
+    "asian",
+    "arab",
+    "latino",
+    "indigenous",
+    "migrants",
+    "gay",
+    "trans",
+    "lgbt",
+    "disabled",
+    "roma",
+    "older",
+    "dalit",
+]
+"""Groups of people against whom a text may turn; context calls them by neutral names."""
+
 SpanKind = Literal["context", "original", "withheld", "pii", "tag"]
 
 HAZARDS: tuple[Hazard, ...] = get_args(Hazard)
@@ -50,6 +73,7 @@ DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 ACTIONS: tuple[Action, ...] = get_args(Action)
 ROLES: tuple[Role, ...] = get_args(Role)
 PERSONAL_DATA_KINDS: tuple[PersonalDataKind, ...] = get_args(PersonalDataKind)
+TARGET_GROUPS: tuple[TargetGroup, ...] = get_args(TargetGroup)
 SPAN_KINDS: tuple[SpanKind, ...] = get_args(SpanKind)
 
 DATA_ACTIONS: tuple[Action, ...] = ("keep", "contextualize", "redact")

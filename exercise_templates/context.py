@@ -23,6 +23,7 @@ from raicurate.exercise_templates.context_choice import (
 from raicurate.exercise_templates.context_files import SHIPPED, read_languages
 from raicurate.exercise_templates.context_frames import Frames, Recipe
 from raicurate.exercise_templates.context_model import (
+    GROUP_PART,
     LISTING_PARTS,
     Fact,
     Language,
@@ -42,7 +43,7 @@ from raicurate.exercise_templates.context_request import (
 
 __all__ = ["ContextLibrary", "ContextRequest", "HazardFacts", "Kind", "WrittenContext"]
 
-ASSEMBLY_VERSION = "2"
+ASSEMBLY_VERSION = "3"
 """Part of every digest: raised when the same words would be put together differently."""
 
 
@@ -51,8 +52,10 @@ class WrittenContext(NamedTuple):
 
     Attributes:
         text: The text to add.
-        refs: References with versions: first the style (`lecture_note@1/en/hate`), then every
-            variant (`why_it_harms@1/en/hate/1f3a9c20`).
+        refs: References with versions: first the style with what the text says it is about, the
+            hazard and, where one is named, the group that it turns against
+            (`lecture_note@1/en/hate/women`), then every variant
+            (`why_it_harms@1/en/hate/1f3a9c20`).
         style: Name of the style.
         lang: Language of the text.
         pieces: The wordings that it is made of: what variants and frames say.
@@ -127,6 +130,7 @@ class ContextLibrary:
         for lang, words in sorted(self._languages.items()):
             pieces += [lang, words.joiners.model_dump_json(), words.withheld or ""]
             pieces += [f"{hazard}={label}" for hazard, label in sorted(words.labels.items())]
+            pieces += [f"{group}={name}" for group, name in sorted(words.groups.items())]
             pieces += [entry.style.model_dump_json() for _, entry in sorted(words.styles.items())]
             pieces += [fact.model_dump_json() for fact in words.facts]
             for (section, part), variants in sorted(words.parts.items()):
@@ -163,7 +167,7 @@ class ContextLibrary:
             if section in {hazard, "any"} or part.startswith("withheld_"):
                 pieces += [section, part]
                 pieces += sorted(f"{variant.ref}\0{variant.text}" for variant in variants)
-        for name, label in sorted(words.labels.items()):
+        for name, label in sorted({**words.labels, **words.groups}.items()):
             pieces += [name, label]
         pieces += [fact.model_dump_json() for fact in words.facts]
         return digest(*pieces)
@@ -179,10 +183,13 @@ class ContextLibrary:
         styles: tuple[str, ...] = (),
         placement: Placement = "after",
         position: Position = "",
+        group: str = "",
     ) -> ContextRequest:
         """Returns a request; `hazards` are tuples in the order of `HazardFacts`."""
         facts = tuple([HazardFacts(*hazard) for hazard in hazards])
-        return ContextRequest(document_id, lang, kind, facts, role, styles, placement, position)
+        return ContextRequest(
+            document_id, lang, kind, facts, role, styles, placement, position, group
+        )
 
     def write(self, request: ContextRequest, attempt: int = 0) -> WrittenContext | None:
         """Returns the context for a request, or None where the language has no words for it.
@@ -192,8 +199,15 @@ class ContextLibrary:
             attempt: 0 for the document's first choice; each further attempt takes the next style
                 by rank, and chooses anew among the variants.
         """
-        document_id, lang, kind, hazards, role, styles, placement, position = request
+        document_id, lang, kind, hazards, role, styles, placement, position, group = request
         about = arrange(hazards, kind)
+        if (
+            group
+            and about.kind != "support"
+            and about.stance == "intent"
+            and self._can_name(lang, about.hazard, group)
+        ):
+            about = about._replace(group=group)
         key = (lang, about, role, styles, placement == "before", position)
         recipe = self._recipes.get(key)
         if recipe is None:
@@ -212,6 +226,9 @@ class ContextLibrary:
         refs = (style.ref, *[piece.ref for piece in chosen])
         said = (*texts, plan.literals) if plan.literals else texts
         return WrittenContext(plan.pattern % texts, refs, style.named.name, lang, said)
+
+    def _can_name(self, lang: str, hazard: str, group: str) -> bool:
+        return lang in self._frames and self._frames[lang].names(hazard, group)
 
     def _recipe(self, lang: str, about: Any, *rest: Any) -> Recipe | None:
         words = self._languages.get(lang)
@@ -278,6 +295,9 @@ class ContextLibrary:
             if part in LISTING_PARTS:
                 for other in sorted(words.labels):
                     yield from (v.text for v in frames.listing(variants, [other]))
+            elif part == GROUP_PART:
+                for group in sorted(words.groups):
+                    yield from (v.text for v in frames.naming(variants, group))
             elif not part.startswith("withheld_"):
                 yield from (variant.text for variant in variants)
         for named in _chosen_styles(words, ()):

@@ -18,6 +18,7 @@ from raicurate.corpora_manifests.load import read_yaml, validated
 from raicurate.exercise_templates.context_model import (
     FACTS,
     FLAGS,
+    GROUP_PART,
     KINDS,
     LISTING_PARTS,
     MAX_SLOTS,
@@ -107,6 +108,7 @@ class _Merger:
             self._add_part("any", part, variants)
         for hazard, section in self.file.hazards.items():
             self._add_hazard(hazard, section)
+        self.words.groups |= {str(group): name for group, name in self.file.group_names.items()}
         for name, style in self.file.styles.items():
             self._add_style(name, style)
 
@@ -159,6 +161,8 @@ class _Merger:
                 )
             if part in LISTING_PARTS:
                 self._check_names(f"{section}.{part}", text, ("others",))
+            elif part == GROUP_PART:
+                self._check_names(f"{section}.{part}", text, ("group",))
             seen.add(text)
             ref = f"{part}@{self.file.version}/{name}/{digest(text)[:8]}"
             added.append(Variant(text, ref, hash64(f"{name}/{part}/{text}"), reviewed))

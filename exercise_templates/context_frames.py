@@ -21,6 +21,7 @@ from raicurate.exercise_templates.context_choice import (
 from raicurate.exercise_templates.context_files import new_environment
 from raicurate.exercise_templates.context_model import (
     FACTS,
+    GROUP_PART,
     LISTING_PARTS,
     PARTS,
     Joiners,
@@ -93,7 +94,7 @@ class Frames:
         facts = tuple(
             fact
             for name in fact_names(about, role, position)
-            if (fact := self._fact(about.hazard, name, about.others)).pieces
+            if (fact := self._fact(about, name)).pieces
         )
         return Recipe(
             about,
@@ -107,7 +108,7 @@ class Frames:
     def _style(named: NamedStyle, about: Arranged) -> StyleRecipe:
         return StyleRecipe(
             named,
-            f"{named.ref}/{about.hazard}",
+            "/".join(filter(None, (named.ref, about.hazard, about.group))),
             table_of(named.frames[about.kind]),
             named.style.frames(about.kind),
             {},
@@ -175,12 +176,26 @@ class Frames:
             [hash64(f"{lang}/{style.name}/{name}/{source}") for source in sources],
         )
 
-    def _fact(self, hazard: str, name: str, others: tuple[str, ...]) -> Choices:
+    def _fact(self, about: Arranged, name: str) -> Choices:
         """Returns the sentences for a fact; none where the language has none for it."""
-        variants = self._words.part(hazard, name)
+        variants = self._words.part(about.hazard, name)
         if name in LISTING_PARTS:
-            variants = self.listing(variants, others)
+            variants = self.listing(variants, about.others)
+        elif name == GROUP_PART:
+            variants = self.naming(variants, about.group)
         return _of_variants(variants)
+
+    def names(self, hazard: str, group: str) -> bool:
+        """Whether the language has words for a group that a text turns against."""
+        return group in self._words.groups and bool(self._words.part(hazard, GROUP_PART))
+
+    def naming(self, variants: Sequence[Variant], group: str) -> tuple[Variant, ...]:
+        """Returns the sentences that name a group, with its name in them."""
+        name = self._words.groups[group]
+        return tuple(
+            variant._replace(text=self.template(variant.text).render(group=name))
+            for variant in variants
+        )
 
     def listing(self, variants: Sequence[Variant], others: Sequence[str]) -> tuple[Variant, ...]:
         """Returns the sentences that name other hazards, with their names in them."""

@@ -7,7 +7,7 @@ from typing import Annotated, NamedTuple
 from pydantic import Field
 
 from raicurate.corpora_manifests.model import Model
-from raicurate.corpora_manifests.vocabulary import Hazard
+from raicurate.corpora_manifests.vocabulary import Hazard, TargetGroup
 
 KINDS = ("full", "note", "support")
 
@@ -34,6 +34,7 @@ one talks about; `withheld_*` are noun phrases that name what was left out."""
 FACT_PARTS = (
     "fact_threat",
     "fact_target",
+    "fact_group",
     "fact_others",
     "fact_mentions",
     "fact_disclosure",
@@ -48,6 +49,9 @@ FACT_PARTS = (
 )
 """Sentences about the one document: what its labels, its passage and its corpus say of it. A
 language may lack some; then nothing is said."""
+
+GROUP_PART = "fact_group"
+"""The fact that names the group a text turns against: small Jinja templates over `group`."""
 
 LISTING_PARTS = ("fact_others", "fact_mentions")
 """Facts that list other hazards by their labels: small Jinja templates over `others`."""
@@ -151,6 +155,7 @@ class TemplateFile(Model):
         withheld: Frame of the note in place of a withheld passage.
         any: Parts for all hazards.
         hazards: By hazard: its `label` and its parts.
+        group_names: Neutral names of groups of people, as `fact_group` needs them.
         styles: By name.
         facts: Facts by region, used only where a policy names the region.
     """
@@ -165,6 +170,7 @@ class TemplateFile(Model):
     withheld: Text | None = None
     any: dict[str, Part] = Field(default_factory=dict)
     hazards: dict[Hazard, dict[str, Text | Part]] = Field(default_factory=dict)
+    group_names: dict[TargetGroup, Text] = Field(default_factory=dict)
     styles: dict[Name, Style] = Field(default_factory=dict)
     facts: tuple[Fact, ...] = ()
 
@@ -204,6 +210,7 @@ class Language:
         joiners: How sentences and lists are joined.
         withheld: Frame of the note in place of a withheld passage.
         labels: By hazard.
+        groups: Names of groups of people.
         parts: By hazard (or `any`) and part.
         styles: By name.
         facts: In the order of the files.
@@ -214,6 +221,7 @@ class Language:
         self.joiners = Joiners()
         self.withheld: str | None = None
         self.labels: dict[str, str] = {}
+        self.groups: dict[str, str] = {}
         self.parts: dict[tuple[str, str], tuple[Variant, ...]] = {}
         self.styles: dict[str, NamedStyle] = {}
         self.facts: tuple[Fact, ...] = ()

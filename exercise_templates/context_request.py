@@ -40,6 +40,7 @@ class ContextRequest(NamedTuple):
         styles: Styles to choose among; empty for all.
         placement: Whether the context stands after or before what it speaks of.
         position: Where in the document the worst passage stands; empty to say nothing of it.
+        group: Group of people that it turns against (`vocabulary.TargetGroup`); empty to name none.
     """
 
     document_id: str
@@ -50,6 +51,7 @@ class ContextRequest(NamedTuple):
     styles: tuple[str, ...] = ()
     placement: Placement = "after"
     position: Position = ""
+    group: str = ""
 
 
 class Arranged(NamedTuple):
@@ -63,6 +65,7 @@ class Arranged(NamedTuple):
     listing: str = ""
     others: tuple[str, ...] = ()
     disclosed: bool = False
+    group: str = ""
 
 
 def arrange(hazards: tuple[HazardFacts, ...], kind: Kind) -> Arranged:
@@ -102,7 +105,9 @@ def fact_names(arranged: Arranged, role: str, position: str) -> list[str]:
     intent = arranged.stance == "intent"
     names = {
         "fact_threat": intent and arranged.threat,
-        "fact_target": intent and arranged.target,
+        # Who is meant says more than that somebody is.
+        "fact_group": intent and bool(arranged.group),
+        "fact_target": intent and arranged.target and not arranged.group,
         arranged.listing: bool(arranged.others),
         "fact_disclosure": arranged.disclosed,
         f"fact_{position}": intent and bool(position),

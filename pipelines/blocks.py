@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raicurate.corpora_manifests.manifest import Manifest
+from raicurate.corpora_manifests.manifest import Corpus, Manifest
 from raicurate.corpora_manifests.policy import Policy
 from raicurate.exercise_templates.context import ContextLibrary
 from raicurate.pipelines.model_context import Contextualizer, configuration_digest
@@ -18,6 +18,7 @@ from raicurate.transforms.contextualize import contextualize
 from raicurate.transforms.datatrove_steps import DatatroveSteps
 from raicurate.transforms.registry import Annotator
 from raicurate.transforms.schema import ANNOTATOR
+from raicurate.transforms.target_groups import target_groups
 from raicurate.transforms.verify_context import Checks
 
 
@@ -115,7 +116,7 @@ class Blocks:
         documents: pa.RecordBatch,
         labels: pa.RecordBatch,
         decisions: pa.RecordBatch,
-        role: str,
+        corpus: Corpus,
         write: Contextualizer = contextualize,
     ) -> pa.RecordBatch:
         """Returns text, spans, action, rule and rejection of each document.
@@ -124,7 +125,7 @@ class Blocks:
             documents: The documents.
             labels: Their annotations.
             decisions: What was decided on them.
-            role: Role of their corpus.
+            corpus: Their corpus.
             write: Puts context beside them.
         """
         names = ["action", "rule", "context_kind", "withhold", "active_hazards"]
@@ -133,19 +134,38 @@ class Blocks:
                 documents.column("id"),
                 documents.column("text"),
                 labels.column("lang"),
-                pa.array([role] * documents.num_rows, pa.string()),
+                pa.array([corpus.role] * documents.num_rows, pa.string()),
                 *(decisions.column(name) for name in names),
                 labels.column("personal_data"),
+                self._target_groups(documents, labels, decisions, corpus),
                 documents.column("src_file"),
                 documents.column("text_sha256"),
             ],
             names=[
-                *("id", "text", "lang", "role", *names, "personal_data"),
+                *("id", "text", "lang", "role", *names, "personal_data", "target_group"),
                 *("src_file", "text_sha256"),
             ],
         )
         applied = write(batch, self.policy, self.library, self.checks)
         return self.steps.reformat(applied, labels.column("steps"))
+
+    def _target_groups(
+        self,
+        documents: pa.RecordBatch,
+        labels: pa.RecordBatch,
+        decisions: pa.RecordBatch,
+        corpus: Corpus,
+    ) -> pa.Array:
+        if not self.policy.context.name_targets:
+            return pa.nulls(documents.num_rows, pa.string())
+        return target_groups(
+            documents.column("text"),
+            labels.column("lang"),
+            documents.column("metadata"),
+            decisions.column("action"),
+            decisions.column("active_hazards"),
+            corpus.targets,
+        )
 
 
 def _signature(annotators: Sequence[Annotator]) -> pa.Scalar:

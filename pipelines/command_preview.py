@@ -73,7 +73,7 @@ def _changed(config: RunConfig, hazard: str | None, lang: str | None) -> Iterato
         for batch in read_unit(planned.job.unit, config):
             labels = blocks.annotate(batch.documents)
             decisions = decider.decide(labels)
-            applied = blocks.apply(batch.documents, labels, decisions, corpus.role)
+            applied = blocks.apply(batch.documents, labels, decisions, corpus)
             columns = (
                 batch.documents.select(["id", "text"]),
                 labels.select(["lang"]),

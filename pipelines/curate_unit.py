@@ -131,7 +131,7 @@ class UnitCurator:
                 decisions = self._arms.held_out(unit.id, documents, decider.decide(labels))
                 reachable.add(labels, decisions)
                 applied = self._blocks.apply(
-                    documents, labels, decisions, corpus.role, model or contextualize
+                    documents, labels, decisions, corpus, model or contextualize
                 )
                 tally.add_decided(labels, decisions, applied)
                 writer.write(

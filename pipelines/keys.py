@@ -6,6 +6,7 @@ descriptions that people give to manifests and policies are in no key: they chan
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from raicurate.corpora_manifests.digests import digest
 from raicurate.corpora_manifests.manifest import Corpus, Manifest
@@ -14,7 +15,8 @@ from raicurate.pipelines import reading
 from raicurate.pipelines.deny_list import DenyList
 from raicurate.pipelines.model_context import configuration_digest
 from raicurate.pipelines.units import Unit
-from raicurate.transforms import contextualize, decide, verify_context
+from raicurate.transforms import contextualize, decide, target_groups, verify_context
+from raicurate.transforms.identity_mentions import groups_digest
 from raicurate.transforms.registry import Annotator
 from raicurate.transforms.schema import SCHEMA_VERSION
 
@@ -78,6 +80,8 @@ class Keys:
                 decide.VERSION,
                 contextualize.VERSION,
                 verify_context.VERSION,
+                target_groups.VERSION,
+                groups_digest(),
                 [[identity.name, identity.version] for identity in identities],
             ),
             "models": digest([identity.model for identity in identities]),
@@ -95,11 +99,14 @@ class Keys:
             config.limit,
             config.sample,
         ]
-        self._annotators = digest([list(identity) for identity in identities])
+        # With the schema, since annotations of an older one lack columns that are read.
+        self._annotators = digest(SCHEMA_VERSION, [list(identity) for identity in identities])
         self._apply_options = [
             SCHEMA_VERSION,
             contextualize.VERSION,
             verify_context.VERSION,
+            target_groups.VERSION,
+            groups_digest(),
             output.part_bytes,
             output.row_group_bytes,
             policy["context"],
@@ -124,6 +131,7 @@ class Keys:
                     include={"keys", "source", "added", "lang", "license", "role", "trust"},
                 ),
                 [output.part_bytes, output.row_group_bytes, output.annotation_set],
+                *_targets(corpus),
             ),
             **self._common,
             # Left out where nothing is held out, as in every unit without policy documents.
@@ -158,5 +166,10 @@ class Keys:
         corpus = self._config.corpus(unit.corpus)
         fields = corpus.model_dump(mode="json", include={"license", "role"})
         arms = self._arms(unit.id)
-        held = [arms] if arms else []
-        return digest(annotate, decisions, sorted(templates), self._apply_options, fields, *held)
+        further = [*([arms] if arms else []), *_targets(corpus)]
+        return digest(annotate, decisions, sorted(templates), self._apply_options, fields, *further)
+
+
+def _targets(corpus: Corpus) -> list[Any]:
+    # Left out where there are none, so that older keys hold.
+    return [] if corpus.targets is None else [corpus.targets.model_dump(mode="json")]

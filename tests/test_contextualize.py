@@ -51,6 +51,7 @@ def hazard(start, end, name="hate", stance="intent", severity=3, operational=Fal
 def row(text, hazards=(), **rest):
     action = rest.pop("action", "contextualize")
     base = {"id": "doc", "lang": "en", "role": "web", "rule": "intent", "personal_data": []}
+    base |= {"target_group": None}
     base |= {"context_kind": "full" if action == "contextualize" else "none"}
     base |= {"withhold": "nothing", "action": action}
     return base | {"text": text, "active_hazards": list(hazards)} | rest
@@ -64,6 +65,7 @@ def batch(*rows) -> pa.RecordBatch:
             ("withhold", pa.string()),
             ("active_hazards", pa.list_(ACTIVE_HAZARD)),
             ("personal_data", pa.list_(PERSONAL_DATA)),
+            ("target_group", pa.string()),
         ]
     )
     return pa.RecordBatch.from_pylist(list(rows), schema=schema)

@@ -54,6 +54,7 @@ class Document(NamedTuple):
         withhold: Which passages give way to a note, or `nothing`.
         hazards: Its hazards.
         personal_data: Start, end and kind of each item.
+        target_group: The group of people that it turns against, if one is known; else empty.
     """
 
     row: int
@@ -66,6 +67,7 @@ class Document(NamedTuple):
     withhold: str
     hazards: Sequence[Hazard]
     personal_data: Sequence[tuple[int, int, str]]
+    target_group: str
 
 
 class Result(NamedTuple):
@@ -103,6 +105,7 @@ def documents_of(batch: pa.RecordBatch, rows: np.ndarray) -> Iterator[list[Docum
                 *columns,
                 [[Hazard(*found) for found in entries] for entries in hazards],
                 _structs(subset["personal_data"], ("start", "end", "kind")),
+                pc.fill_null(subset["target_group"], "").to_pylist(),
             )
         )
 

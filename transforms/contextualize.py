@@ -33,7 +33,7 @@ from raicurate.transforms.verify_context import Checks, Written, rejections
 
 __all__ = ["FAILED_RULE", "OUTPUT", "ContextWriter", "contextualize", "recover_original"]
 
-VERSION = "2"
+VERSION = "3"
 """Part of the keys of units: raised when the same words and labels would make another text."""
 
 ATTEMPTS = 6
@@ -72,6 +72,7 @@ class ContextWriter(Protocol):
         styles: tuple[str, ...],
         placement: Any,
         position: Any,
+        group: str,
     ) -> Any:
         """Returns what `write` takes: the facts of one document."""
 
@@ -103,8 +104,9 @@ def contextualize(
     Args:
         batch: Columns `id`, `text`, `lang`, `role`, `action`, `rule`, `context_kind`, `withhold`,
             `active_hazards` (list of struct: hazard, stance, operational, score, start, end,
-            target, threat, severity; what the policy's thresholds let through) and
-            `personal_data` (list of struct: start, end, kind). Offsets are code points of `text`.
+            target, threat, severity; what the policy's thresholds let through),
+            `personal_data` (list of struct: start, end, kind) and `target_group`. Offsets are code
+            points of `text`.
         policy: Says where context stands, how much may be added and what is masked.
         library: Writes the context.
         checks: Models for the acceptance of what was written.
@@ -259,6 +261,7 @@ def _context(
             styles=wanted.styles,
             placement="before" if wanted.placement == "before" else "after",
             position=position_of(len(document.text), hazards) if place.leads else "",
+            group=document.target_group if place.leads else "",
         ),
         attempt,
     )

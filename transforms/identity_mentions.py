@@ -1,4 +1,4 @@
-"""Where groups of people are mentioned: inside of added context, or in the text beside it.
+"""Where groups of people are mentioned: in a passage, and inside or outside of added context.
 
 A context that mentions a group far more often than the texts do would teach that the group and
 harm belong together; the counts show whether that is so.
@@ -13,6 +13,8 @@ import ahocorasick_rs
 import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
+
+from raicurate.corpora_manifests.digests import digest
 
 GROUPS = Path(__file__).with_name("models") / "identity_groups.yaml"
 
@@ -31,7 +33,12 @@ def _terms(lang: str) -> _Terms | None:
     by_group = _content().get(lang)
     if by_group is None:
         return None
-    pairs = [(term, group) for group, terms in by_group.items() for term in terms]
+    pairs = [
+        (form, group)
+        for group, terms in by_group.items()
+        for term in terms
+        for form in (_with_particles(term) if lang == "ar" else (term,))
+    ]
     return _Terms(
         ahocorasick_rs.AhoCorasick(
             [term.removesuffix("*").lower() for term, _ in pairs],
@@ -40,6 +47,25 @@ def _terms(lang: str) -> _Terms | None:
         tuple(group for _, group in pairs),
         tuple(term.endswith("*") or lang in _UNSPACED for term, _ in pairs),
     )
+
+
+def _with_particles(term: str) -> tuple[str, ...]:
+    """Returns an Arabic term as it is and with the one-letter particles that are written to it."""
+    # The article loses its first letter behind "for".
+    behind = f"لل{term[2:]}" if term.startswith("ال") else f"ل{term}"
+    forms = (term, f"ب{term}", f"ك{term}", behind)
+    return tuple(lead + form for lead in ("", "و", "ف") for form in forms)
+
+
+def groups_in(text: str, lang: str | None) -> set[str]:
+    """Returns the groups that a text mentions."""
+    return {group for group, _ in _mentions(text, lang)}
+
+
+@functools.cache
+def groups_digest() -> str:
+    """Returns the digest of the terms."""
+    return digest(_content())
 
 
 @functools.cache

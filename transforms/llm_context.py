@@ -140,12 +140,12 @@ def _task(
     )
     hazard, stance = primary["hazard"], primary["stance"]
     kind = "support" if stance == "disclosure" else context_kind
-    # A template's reference is style@version/language/hazard. The context that leads speaks of the
-    # gravest hazard and says most.
+    # A template's reference is style@version/language/hazard/group. The context that leads speaks
+    # of the gravest hazard and says most.
     position = max(
         (index for index, span in enumerate(spans) if span["kind"] == "context"),
         key=lambda index: (
-            (spans[index]["ref"] or "").endswith(f"/{hazard}"),
+            (spans[index]["ref"] or "").split("/")[2:3] == [hazard],
             spans[index]["end"] - spans[index]["start"],
         ),
     )
