@@ -1,7 +1,9 @@
 """`raicurate run`: curate the corpora of a manifest."""
 
 import argparse
+import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from raicurate.corpora_manifests.load import load_manifest
@@ -12,7 +14,7 @@ from raicurate.pipelines.plan import Plan
 from raicurate.pipelines.progress import progress
 from raicurate.pipelines.run import RunResult, make_config, run
 from raicurate.pipelines.runners import BeamExecutor, early_host
-from raicurate.pipelines.text_report import plan_lines, totals_lines
+from raicurate.pipelines.text_report import cpu_lines, plan_lines, totals_lines
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,8 +78,10 @@ def execute(options: argparse.Namespace) -> int:
         executor = BeamExecutor(passed_on, options.workers, host=host)
         with progress(config.out):
             result = run(config, executor, announce)
+    for line in cpu_lines(executor.cpu):
+        print(line, file=sys.stderr)
     if options.json:
-        print_json(_as_json(result))
+        print_json(_as_json(result, executor.cpu))
     else:
         print("\n".join(totals_lines(result.totals)))
         seconds = time.monotonic() - started
@@ -87,10 +91,11 @@ def execute(options: argparse.Namespace) -> int:
     return 0
 
 
-def _as_json(result: RunResult) -> dict[str, object]:
+def _as_json(result: RunResult, cpu: Mapping[str, int]) -> dict[str, object]:
     return {
         "snapshot": result.snapshot,
         "plan": result.plan.summary(),
         "totals": result.totals.to_plain(),
         "seconds": {name: round(value, 3) for name, value in result.seconds.items()},
+        "cpu_seconds": {name: round(value / 1e6, 3) for name, value in sorted(cpu.items())},
     }

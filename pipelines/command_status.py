@@ -42,8 +42,9 @@ def execute(options: argparse.Namespace) -> int:
     print(f"manifest   {snapshot.manifest['name']} {snapshot.manifest['version']}")
     print(f"policy     {snapshot.policy['name']} {snapshot.policy['version']}")
     tables = (
-        "rule", "action_by_hazard", "action_by_language", "unmeasured_language",
-        "personal_data", "step_failed", "rejection", "identity_mentions",
+        "rule", "action_by_hazard", "action_by_language", "cascade", "unmeasured_language",
+        "personal_data", "step_failed", "rejection", "stated_group",
+        "identity_mentions",
         "model_context", "model_tokens", "pairs", "pairs_left_out", "error_type",
     )  # fmt: skip
     print("\n".join(totals_lines(totals, tables)))

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import apache_beam as beam
 import orjson
+from apache_beam.metrics import Metrics
 
 from raicurate.corpora_manifests.errors import RaicurateError
 from raicurate.pipelines import storage
@@ -19,6 +20,10 @@ from raicurate.pipelines.failures import write_failure
 from raicurate.pipelines.keys import RunConfig
 from raicurate.pipelines.plan import load_jobs
 from raicurate.pipelines.stages import Stage, worker
+from raicurate.transforms.stage_clock import taken
+
+CPU = "cpu_microseconds"
+"""Namespace of the counters of CPU time by stage."""
 
 
 class Curate(beam.PTransform):  # type: ignore[misc]
@@ -71,3 +76,5 @@ class _CurateUnit(beam.DoFn):  # type: ignore[misc]
             yield orjson.dumps(self._work(job).keys)
         except (RaicurateError, OSError) as error:
             write_failure(self._config.out, job.unit, error)
+        for stage, nanoseconds in taken().items():
+            Metrics.counter(CPU, stage).inc(nanoseconds // 1000)

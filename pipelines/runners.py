@@ -2,8 +2,9 @@
 
 import contextlib
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from raicurate.corpora_manifests.errors import RaicurateError
@@ -48,12 +49,15 @@ class BeamExecutor:
         workers: Worker processes for a local run; None for one a core, or none for a small plan.
         bundle_repeat: How often the local runner repeats each bundle (for tests).
         host: Where local worker processes come from; by default one is started when it is needed.
+        cpu: CPU time by stage of the annotators in microseconds, added up over all calls, as far as
+            the runner returns counters.
     """
 
     options: tuple[str, ...] = ()
     workers: int | None = None
     bundle_repeat: int = 0
     host: WorkerHost | None = None
+    cpu: Counter[str] = field(default_factory=Counter, compare=False)
 
     def __call__(
         self, config: RunConfig, jobs: Sequence[Job], jobs_path: str, stage: Stage = "curate"
@@ -65,7 +69,7 @@ class BeamExecutor:
 
             pipeline | "Curate" >> Curate(config, jobs_path, stage)
 
-        execute_graph(
+        result = execute_graph(
             build,
             [job.unit for job in jobs],
             self.options,
@@ -73,6 +77,22 @@ class BeamExecutor:
             bundle_repeat=self.bundle_repeat,
             host=self.host,
         )
+        self.cpu.update(_cpu_microseconds(result))
+
+
+def _cpu_microseconds(result: Any) -> Counter[str]:
+    from apache_beam.metrics import MetricsFilter
+
+    from raicurate.pipelines.curate import CPU
+
+    try:
+        counters = result.metrics().query(MetricsFilter().with_namespace(CPU))["counters"]
+    except NotImplementedError:  # not every runner returns counters
+        return Counter()
+    found: Counter[str] = Counter()
+    for counter in counters:
+        found[counter.key.metric.name] += counter.committed or counter.attempted or 0
+    return found
 
 
 def execute_graph(
@@ -83,8 +103,8 @@ def execute_graph(
     workers: int | None = None,
     bundle_repeat: int = 0,
     host: WorkerHost | None = None,
-) -> None:
-    """Runs a Beam graph to its end.
+) -> Any:
+    """Runs a Beam graph to its end and returns what the runner says of it.
 
     Args:
         build: Adds the graph to a pipeline.
@@ -120,7 +140,9 @@ def execute_graph(
             runner = FnApiRunner(environment, bundle_repeat=bundle_repeat)
         pipeline = beam.Pipeline(runner=runner, options=pipeline_options)
         build(pipeline)
-        pipeline.run().wait_until_finish()
+        result = pipeline.run()
+        result.wait_until_finish()
+        return result
 
 
 @contextlib.contextmanager

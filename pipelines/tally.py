@@ -9,7 +9,9 @@ import pyarrow.compute as pc
 
 from raicurate.pipelines.reading import ReadBatch
 from raicurate.pipelines.receipts import Damage
+from raicurate.transforms.cascade_counts import cascade_counts
 from raicurate.transforms.identity_mentions import identity_mentions
+from raicurate.transforms.target_groups import stated_groups
 
 _RANGE = re.compile(r"#\d+$")
 """What stands behind the name of a file of which a range was read."""
@@ -53,6 +55,8 @@ class Tally:
         steps = labels.column("steps").flatten()
         self._count("step_failed", steps.field("name").filter(pc.invert(steps.field("passed"))))
         self._count_hazards(decisions.column("active_hazards"), actions)
+        self._tables["cascade"].update(cascade_counts(labels, decisions))
+        self._count("stated_group", stated_groups(applied.column("spans")))
         self._tables["identity_mentions"].update(
             identity_mentions(applied.column("text"), langs, applied.column("spans"))
         )

@@ -1,19 +1,22 @@
 """Plans and totals as lines of text, for terminals."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from raicurate.pipelines.plan import Plan
 from raicurate.pipelines.receipts import OUTCOMES
 from raicurate.pipelines.totals import Totals
+from raicurate.transforms.cascade_counts import cascade_lines
 
 _TABLES = {
     "rule": "Decided by rule",
     "action_by_hazard": "Hazard / stance / action (documents)",
     "action_by_language": "Language / action",
+    "cascade": "Harm, by stage of the cascade (documents)",
     "unmeasured_language": "Languages without a measured harm model",
     "personal_data": "Personal data found",
     "step_failed": "Rejected by step",
     "rejection": "Context not accepted, by reason",
+    "stated_group": "Groups that context says a text turns against, by hazard",
     "identity_mentions": "Mentions of groups, inside and outside of added context",
     "model_context": "Context from the language model",
     "model_tokens": "Tokens behind it",
@@ -21,6 +24,9 @@ _TABLES = {
     "pairs_left_out": "Pairs not written",
     "exercises": "Exercises by family",
     "exercises_left_out": "Without exercises, by reason",
+    "exercises_reworded": "Questions in the words of the language model, by family",
+    "exercises_rewording_rejected": "Its words not taken, by reason",
+    "exercises_rewording_tokens": "Tokens behind them",
     "error_type": "Errors by type",
 }
 
@@ -39,10 +45,13 @@ def totals_lines(
     totals: Totals,
     tables: Iterable[str] = (
         "rule",
+        "cascade",
         "rejection",
         "model_context",
         "pairs",
         "exercises",
+        "exercises_reworded",
+        "exercises_rewording_rejected",
         "error_type",
     ),
 ) -> list[str]:
@@ -57,7 +66,11 @@ def totals_lines(
         counts = totals.tables.get(name, {})
         if counts:
             lines += ["", f"{_TABLES[name]}:"]
-            lines += [f"  {label:<40} {count:>8}" for label, count in counts.items()]
+            lines += (
+                cascade_lines(counts)
+                if name == "cascade"
+                else [f"  {label:<40} {count:>8}" for label, count in counts.items()]
+            )
     if totals.damage:
         lines += ["", "Damaged input:"]
     for damage in totals.damage:
@@ -68,6 +81,18 @@ def totals_lines(
     ended = " + ".join(str(totals.counts[name]) for name in OUTCOMES)
     lines += ["", f"Nothing lost: {totals.counts['documents_in']} documents in = {ended}"]
     return lines
+
+
+def cpu_lines(microseconds: Mapping[str, int]) -> list[str]:
+    """Returns the CPU time of a run by stage; nothing where the runner returned none."""
+    total = sum(microseconds.values())
+    if not total:
+        return []
+    stages = ", ".join(
+        f"{stage} {spent / 1e6:.1f} ({spent / total:.0%})"
+        for stage, spent in sorted(microseconds.items(), key=lambda item: (-item[1], item[0]))
+    )
+    return [f"CPU seconds of the annotators: {stages}"]
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -33,7 +33,7 @@ def batch_of(texts, languages):
 
 
 def test_columns_have_the_frozen_types(annotator):
-    """The annotator fills its three columns in the types of the schema."""
+    """The annotator fills its columns in the types of the schema."""
     arrays = annotator.annotate(batch_of(["Good morning.", "The river is wide."], ["en", "en"]))
     types = {field.name: field.type for field in LABEL_FIELDS}
     assert [array.type for array in arrays] == [types[name] for name in annotator.columns]
@@ -49,7 +49,7 @@ def test_an_empty_batch_stays_empty(annotator):
 
 def test_a_language_without_a_measured_model_is_null_never_zero(annotator):
     """What was not measured is told apart from what was found harmless."""
-    score, model, hazards = annotator.annotate(
+    score, model, hazards, _ = annotator.annotate(
         batch_of(["Habari ya asubuhi.", "Good morning.", "Good morning."], ["sw", None, "en"])
     )
     assert score.to_pylist()[:2] == [None, None]
@@ -61,7 +61,7 @@ def test_a_language_without_a_measured_model_is_null_never_zero(annotator):
 
 def test_a_text_without_words_is_harmless(annotator):
     """Nothing was said, so nothing harmful was."""
-    score, _, hazards = annotator.annotate(batch_of(["", " \n ", "..."], ["en"] * 3))
+    score, _, hazards, _ = annotator.annotate(batch_of(["", " \n ", "..."], ["en"] * 3))
     assert max(score.to_pylist()) < 0.5
     assert all(entry["score"] < 0.5 for entries in hazards.to_pylist() for entry in entries)
 
@@ -83,7 +83,7 @@ def test_an_insult_in_a_long_harmless_text_is_found_in_its_passage(annotator):
     filler = "The river runs through the valley, past the mill and the old bridge. " * 60
     insult = "You are a stupid idiot and a disgusting moron, shut up you pathetic loser. "
     text = filler + insult * 5 + filler
-    _, _, hazards = annotator.annotate(batch_of([text], ["en"]))
+    _, _, hazards, _ = annotator.annotate(batch_of([text], ["en"]))
     found = [entry for entry in hazards[0].as_py() if entry["stance"] == "intent"]
     best = max(found, key=lambda entry: entry["score"])
     assert best["score"] > 0.5
@@ -96,7 +96,7 @@ def test_an_insult_in_a_long_harmless_text_is_found_in_its_passage(annotator):
 @given(texts=st.lists(st.text(max_size=300), max_size=4), lang=st.sampled_from(["en", "zh", "sw"]))
 def test_any_text_is_annotated_within_its_bounds(annotator, texts, lang):
     """Whatever the text, offsets lie within it, and labels come from the vocabulary."""
-    score, model, hazards = annotator.annotate(batch_of(texts, [lang] * len(texts)))
+    score, model, hazards, _ = annotator.annotate(batch_of(texts, [lang] * len(texts)))
     for text, entries, value, name in zip(
         texts, hazards.to_pylist(), score.to_pylist(), model.to_pylist(), strict=True
     ):

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raicurate.corpora_manifests.errors import DocumentError, UsageError
+from raicurate.corpora_manifests.errors import BudgetError, DocumentError, ServerError, UsageError
 from raicurate.transforms.registry import Annotator, append_labels
 from raicurate.transforms.schema import ANNOTATIONS, LABEL_FIELDS
+from raicurate.transforms.stage_clock import timed
 
 _TYPES = {field.name: field.type for field in LABEL_FIELDS}
 
@@ -24,11 +25,12 @@ def annotate(documents: pa.RecordBatch, annotators: Sequence[Annotator]) -> pa.R
     labelled = documents
     failures: Failures = {}
     for annotator in annotators:
-        arrays = (
-            _detect_language(annotator, labelled, failures)
-            if "lang" in annotator.columns
-            else _run(annotator, labelled, failures)
-        )
+        with timed(annotator.name):
+            arrays = (
+                _detect_language(annotator, labelled, failures)
+                if "lang" in annotator.columns
+                else _run(annotator, labelled, failures)
+            )
         labelled = append_labels(labelled, annotator.columns, arrays)
     return _aligned(labelled, failures)
 
@@ -38,7 +40,7 @@ def _run(annotator: Annotator, batch: pa.RecordBatch, failures: Failures) -> lis
         return [pa.array([], type=_TYPES[name]) for name in annotator.columns]
     try:
         return annotator.annotate(batch)
-    except (MemoryError, UsageError):
+    except (MemoryError, UsageError, ServerError, BudgetError):
         # Not the document's fault: every other one would fail as well.
         raise
     except Exception as error:

@@ -19,7 +19,8 @@ from raicurate.transforms.harm_model import SHIPPED, HarmModel, PassageScores
 from raicurate.transforms.harm_screen import screened
 from raicurate.transforms.labelled_sets import draw
 from raicurate.transforms.registry import Annotator, register
-from raicurate.transforms.schema import ANNOTATED_HAZARD
+from raicurate.transforms.schema import ANNOTATED_HAZARD, HARM_STAGE
+from raicurate.transforms.stage_clock import timed
 
 NO_MODEL = "none"
 """Stands in `harm_model` where the language has no measured model."""
@@ -48,22 +49,26 @@ class Entry(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """Passages of a batch: by passage its document, start and end in code points."""
+    """Passages of a batch: by passage its document, start and end in code points.
+
+    `sampled` holds the documents that are there by chance, not since the first stage was unsure.
+    """
 
     document: list[int]
     start: list[int]
     end: list[int]
+    sampled: frozenset[int] = frozenset()
 
 
 @register("harm@1")
 class HarmAnnotator(Annotator):
-    """Fills `harm_score`, `harm_model` and `hazards`.
+    """Fills `harm_score`, `harm_model`, `hazards` and `harm_stages`.
 
     Args:
         model: Folder of a trained model; by default the one that ships.
     """
 
-    columns = ("harm_score", "harm_model", "hazards")
+    columns = ("harm_score", "harm_model", "hazards", "harm_stages")
 
     def __init__(self, model: str | None = None) -> None:
         self._folder = Path(model) if model is not None else SHIPPED
@@ -77,7 +82,7 @@ class HarmAnnotator(Annotator):
         return HarmModel.load(self._folder).digest
 
     def annotate(self, batch: pa.RecordBatch) -> list[pa.Array]:
-        """Returns score, model and hazards of every document.
+        """Returns score, model, hazards and stages of every document.
 
         Raises:
             ManifestError: No earlier annotator filled `lang`.
@@ -93,12 +98,16 @@ class HarmAnnotator(Annotator):
             text is not None and lang in self._model.languages
             for text, lang in zip(texts, languages, strict=True)
         ]
-        stage = self._sent_on(batch, languages, measured)
-        pieces = [texts[document][start:end] for document, start, end in zip(*stage, strict=True)]
-        scores = self._model.passage_scores(
-            pieces, [languages[document] for document in stage.document]
-        )
-        return self._columns(measured, stage, pieces, scores)
+        with timed("screen"):
+            stage = self._sent_on(batch, languages, measured)
+        with timed("passage"):
+            pieces = [
+                texts[document][start:end] for document, start, end in zip(*stage[:3], strict=True)
+            ]
+            scores = self._model.passage_scores(
+                pieces, [languages[document] for document in stage.document]
+            )
+            return self._columns(measured, stage, pieces, scores)
 
     def _sent_on(
         self,
@@ -110,6 +119,7 @@ class HarmAnnotator(Annotator):
         lowered = pc.utf8_lower(batch.column("text")).to_pylist()
         ids = batch.column("id").to_pylist()
         chosen: list[tuple[int, int, int]] = []
+        drawn: set[int] = set()
         for lang in sorted({languages[row] for row, known in enumerate(measured) if known}):
             rows = [row for row, known in enumerate(measured) if known and languages[row] == lang]
             own = screened(self._model, [lowered[row] for row in rows], lang)
@@ -122,12 +132,13 @@ class HarmAnnotator(Annotator):
                 ],
                 dtype=bool,
             )
+            drawn |= {rows[number] for number in np.flatnonzero(sampled).tolist()}
             for index in np.flatnonzero(own.sent_on | sampled[own.document]).tolist():
                 place = rows[own.document[index]]
                 chosen.append((place, int(own.start[index]), int(own.end[index])))
         chosen.sort()
         return (
-            Stage(*(list(column) for column in zip(*chosen, strict=True)))
+            Stage(*(list(column) for column in zip(*chosen, strict=True)), frozenset(drawn))
             if chosen
             else Stage([], [], [])
         )
@@ -140,6 +151,7 @@ class HarmAnnotator(Annotator):
         scores: PassageScores,
     ) -> list[pa.Array]:
         best = np.zeros(len(measured), dtype=np.float32)
+        seen = set(stage.document)
         if stage.document:
             np.maximum.at(best, stage.document, scores.intent.astype(np.float32))
         found: list[list[Entry]] = [[] for _ in measured]
@@ -180,5 +192,14 @@ class HarmAnnotator(Annotator):
             pa.array(
                 [[entry._asdict() for entry in entries] for entries in found],
                 pa.list_(ANNOTATED_HAZARD),
+            ),
+            pa.array(
+                [
+                    [("passage", row in stage.sampled, best[row], None, None)]
+                    if row in seen
+                    else []
+                    for row in range(len(measured))
+                ],
+                pa.list_(HARM_STAGE),
             ),
         ]

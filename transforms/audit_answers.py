@@ -41,7 +41,7 @@ def ask(
     severity = np.zeros(len(texts), dtype=np.int64)
     for low in range(0, len(texts), BATCH):
         columns = batch_of(texts[low : low + BATCH], languages[low : low + BATCH])
-        scores, _, hazards = annotator.annotate(columns)
+        scores, _, hazards, _ = annotator.annotate(columns)
         for offset, (value, entries) in enumerate(
             zip(scores.to_pylist(), hazards.to_pylist(), strict=True)
         ):

@@ -6,7 +6,7 @@ Offsets are Unicode code points, `end` is exclusive.
 
 import pyarrow as pa
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 
 
 def _required(name: str, kind: pa.DataType) -> pa.Field:
@@ -134,6 +134,20 @@ STEP = pa.struct(
 )
 """The verdict of a filter (`passed`, with its `score` if it has one) or formatter (`changed`)."""
 
+HARM_STAGE = pa.struct(
+    [
+        _required("stage", pa.string()),
+        _required("sampled", pa.bool_()),
+        pa.field("score", pa.float32()),
+        pa.field("stance", pa.string()),
+        pa.field("no_answer", pa.string()),
+    ]
+)
+"""A stage of the cascade, after the first, that saw a document: because the one before was unsure,
+or as one of the sample of those it had cleared. `score` is the `harm_score` after it, `stance` what
+it named, where it names one instead of probabilities. Where it gave no answer both are null, and
+`no_answer` is the reason."""
+
 LABEL_FIELDS: list[pa.Field] = [
     pa.field("lang", pa.string()),
     pa.field("lang_score", pa.float32()),
@@ -141,6 +155,7 @@ LABEL_FIELDS: list[pa.Field] = [
     pa.field("harm_score", pa.float32()),
     pa.field("harm_model", pa.string()),
     pa.field("hazards", pa.list_(ANNOTATED_HAZARD)),
+    pa.field("harm_stages", pa.list_(HARM_STAGE)),
     pa.field("personal_data", pa.list_(PERSONAL_DATA)),
     pa.field("steps", pa.list_(STEP)),
 ]
@@ -265,55 +280,6 @@ EXERCISES = pa.schema(
 it, in one of several shapes; `support` are the stretches of the document that prove the answer, and
 `policy_version` is the beginning of the digest of the document's text, to which they belong;
 `situation` is the case alone; `tokens` is the length of `text`."""
-
-CLAUSE_PART = pa.struct(
-    [
-        _required("start", pa.int32()),
-        _required("end", pa.int32()),
-        _required("text", pa.string()),
-    ]
-)
-"""A part of a clause: where it stands in the document, and its words without markup."""
-
-CLAUSE_PARTS = (
-    "span",
-    "lead",
-    "actor",
-    "modal",
-    "negation",
-    "action",
-    "object",
-    "condition",
-    "exception",
-    "quantity",
-    "rationale",
-)
-"""The parts of a clause, as `clause.Clause` names them."""
-
-CLAUSES = pa.schema(
-    [
-        _required("id", pa.string()),
-        _required("document", pa.string()),
-        _required("family", pa.string()),
-        _required("arm", pa.string()),
-        _required("corpus", pa.string()),
-        _required("license", pa.string()),
-        _required("language", pa.string()),
-        _required("section", pa.list_(pa.string())),
-        _required("text_sha256", pa.string()),
-        _required("modality", pa.string()),
-        _required("negated", pa.bool_()),
-        _required("restricted", pa.bool_()),
-        *(pa.field(name, CLAUSE_PART) for name in CLAUSE_PARTS),
-        _required("dimensions", pa.list_(pa.string())),
-        _required("hazards", pa.list_(pa.string())),
-    ]
-)
-"""One row for each clause of the policies, by arm: `taught`, `read_only` or `unseen`.
-
-Documents of the arm `unseen` stand nowhere else in the output, so probes find their words here. Of
-a clause that is taught all parts are null: its words stand in the data.
-"""
 
 
 def empty_batch(schema: pa.Schema) -> pa.RecordBatch:
