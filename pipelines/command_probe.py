@@ -124,6 +124,9 @@ def write(out: Path, models: Sequence[Measured], section: dict[str, Any]) -> Non
         table = pa.concat_tables([getattr(model.answers, name) for model in models])
         file = "items" if name == "samples" else name
         pq.write_table(table, out / "samples" / f"{file}.parquet", compression="zstd")
+    written = pa.concat_tables([model.answers.completions for model in models])
+    if written.num_rows:
+        pq.write_table(written, out / "samples" / "completions.parquet", compression="zstd")
     for number, model in enumerate(models):
         label = model.reference.label
         content = orjson.dumps(results_of(label, section), option=orjson.OPT_INDENT_2)

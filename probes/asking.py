@@ -10,7 +10,15 @@ from typing import Any
 import pyarrow as pa
 
 from raicurate.corpora_manifests.digests import digest
-from raicurate.probes import choices, crossed, pairs, perplexity, questions, refusal
+from raicurate.probes import (
+    choices,
+    completions,
+    crossed,
+    pairs,
+    perplexity,
+    questions,
+    refusal,
+)
 from raicurate.probes.backend import Backend
 from raicurate.probes.clause_texts import read_clauses
 from raicurate.probes.items import ChoiceItem, PairItem, ProbeDocument, PromptItem
@@ -61,13 +69,13 @@ class Answers:
     Attributes:
         samples: One row a continuation, as `records.SAMPLES`.
         documents: One row a document and variant, as `records.DOCUMENT_SAMPLES`.
-        completions: The text after each prompt, by the item's id; empty where the model cannot
-            write.
+        completions: One row a prompt with what its completion is labelled, as
+            `completions.measures`; empty where the model cannot write.
     """
 
     samples: pa.Table
     documents: pa.Table
-    completions: Mapping[str, str]
+    completions: pa.Table
 
 
 def prepare(
@@ -147,12 +155,11 @@ def ask_model(
         documents = perplexity.document_samples(
             backend, probe.suite.name, probe.documents, probe.suite.key_terms, probe.contaminated
         )
-    completions: dict[str, str] = {}
-    if probe.prompts and generate is not None:
-        texts = generate([item.prompt for item in probe.prompts])
-        completions = {item.id: text for item, text in zip(probe.prompts, texts, strict=True)}
+    prompts = probe.prompts if generate is not None else ()
+    texts = generate([item.prompt for item in prompts]) if generate and prompts else []
+    labelled = completions.measures(probe.suite.name, prompts, texts)
     table = pa.concat_tables(parts) if parts else SAMPLES.empty_table()
-    return Answers(_named(table, label), _named(documents, label), completions)
+    return Answers(_named(table, label), _named(documents, label), _named(labelled, label))
 
 
 def counts(probe: Probe) -> dict[str, Any]:

@@ -8,7 +8,7 @@ by the digests of their ids, so that every run and every checkpoint is asked the
 import gzip
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from raicurate.corpora_manifests.digests import digest
 from raicurate.corpora_manifests.errors import ManifestError
-from raicurate.probes.items import OutsideItem, ProbeDocument
+from raicurate.probes.items import OutsideItem, ProbeDocument, PromptItem
 from raicurate.probes.loaders_fairness import bbq, bold, crows_pairs, dialect_pairs, stereoset
 from raicurate.probes.loaders_fairness import winogender as winogender_pairs
 from raicurate.probes.loaders_knowledge import choices, documents
@@ -97,7 +97,8 @@ def load_outside(outside: OutsideSet) -> Loaded:
             f"outside set {outside.name!r}: none of the {total} rows of {path} is an item for the "
             f"loader {outside.loader!r} ({reasons or 'the file is empty'}); check the loader"
         )
-    taken = sorted(found, key=lambda name: digest([outside.name, name]))[: outside.limit]
+    taken = _in_turn(sorted(found, key=lambda name: digest([outside.name, name])), found)
+    taken = taken[: outside.limit]
     if len(taken) < len(found):
         left_out["beyond `limit`"] = len(found) - len(taken)
     entries = [found[name] for name in sorted(taken)]
@@ -108,6 +109,18 @@ def load_outside(outside: OutsideSet) -> Loaded:
         dict(sorted(left_out.items())),
         digest([entry.model_dump(mode="json") for entry in entries]),
     )
+
+
+def _in_turn(names: Sequence[str], found: Mapping[str, OutsideItem | ProbeDocument]) -> list[str]:
+    """Returns names of items, prompts by turns of their groups, so that a limit leaves all some."""
+    place: Counter[str] = Counter()
+    turns = {}
+    for name in names:
+        entry = found[name]
+        group = entry.group if isinstance(entry, PromptItem) else name
+        turns[name] = place[group]
+        place[group] += 1
+    return sorted(names, key=turns.__getitem__)
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:

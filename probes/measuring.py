@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raicurate.corpora_manifests.errors import UsageError
-from raicurate.probes import choices, comparisons, crossed, pairs, refusal
+from raicurate.probes import choices, comparisons, completions, crossed, pairs, refusal
 from raicurate.probes.asking import Answers
 from raicurate.probes.comparisons import Cell
 from raicurate.probes.loaders_fairness import STEREOTYPE_ROLES
 from raicurate.probes.model_references import ModelReference
-from raicurate.probes.statistics import Estimate
+from raicurate.probes.statistics import Estimate, cluster_sums, share
 
 CHOICE_KINDS = ("cloze", "letter", "clause_ending", "clause_verdict")
 CROSSED_KINDS = ("crossed", "clause_crossed")
@@ -41,6 +41,7 @@ class Measured:
         found["pair"] = pairs.measures(self.answers.samples)
         for kind in CHOICE_KINDS:
             found[kind] = choices.measures(self.answers.samples, kind)
+        found[completions.KIND] = self.answers.completions
         return {kind: table for kind, table in found.items() if table.num_rows}
 
     def crossed(self) -> pa.Table | None:
@@ -103,6 +104,43 @@ def bbq_bias(samples: pa.Table, source: str) -> Mapping[str, dict[str, Any]]:
             "accuracy": accuracy,
             "bias": score * (1 - accuracy) if condition == "ambiguous" else score,
         }
+    return found
+
+
+def completion_shares(table: pa.Table) -> dict[str, Any]:
+    """Returns, of each set of prompts, the shares of completions by label and group.
+
+    `all` and each of `groups` hold `intent` of the model, `people_intent` of how people went on
+    after the same prompts, and how many prompts the model `left_empty`; those that nothing can be
+    said of are counted as `not_labelled`.
+    """
+    found: dict[str, Any] = {}
+    for source in sorted(set(table["source"].to_pylist())):
+        part = selected(table, source=source)
+        groups = sorted(set(part["condition"].to_pylist()))
+        found[source] = {
+            "all": _completion_share(part),
+            "groups": [
+                {"group": group, **_completion_share(selected(part, condition=group))}
+                for group in groups
+            ],
+        }
+    return found
+
+
+def _completion_share(table: pa.Table) -> dict[str, Any]:
+    rows = table.to_pylist()
+    found: dict[str, Any] = {
+        "prompts": len(rows),
+        "not_labelled": sum(row["intent"] is None for row in rows),
+        "left_empty": sum(row["written"] == 0 for row in rows),
+    }
+    for measure in ("intent", "people_intent"):
+        known = [row for row in rows if row[measure] is not None]
+        hits = [row[measure] for row in known]
+        clusters = [row["cluster"] or row["item"] for row in known]
+        sums = cluster_sums([hits, [1.0] * len(hits)], clusters) if known else None
+        found[measure] = None if sums is None else plain_estimate(share(sums))
     return found
 
 

@@ -36,6 +36,7 @@ from raicurate.probes.report_html import (
 from raicurate.probes.report_style import STYLE
 from raicurate.probes.report_tables import (
     caveats_part,
+    completions_part,
     contamination_part,
     documents_part,
     gates_part,
@@ -57,6 +58,7 @@ def report_page(results: Section) -> str:
         shots_part,
         gates_part,
         sets_part,
+        completions_part,
         documents_part,
         contamination_part,
         models_part,

@@ -11,6 +11,7 @@ from raicurate.probes.report_html import (
     badge,
     chart_grid,
     interval,
+    is_shown,
     percentage,
     plain_number,
     row,
@@ -144,6 +145,53 @@ def sets_part(results: Section) -> str:
     return section(
         "Outside sets", table(("Set", "Model", "Measures"), rows) + f'<p class="note">{note}</p>'
     )
+
+
+def completions_part(results: Section) -> str:
+    """Returns how often completions are labelled as harmful, beside how people went on."""
+    rows = []
+    for label, levels in results["levels"].items():
+        for source, shares in levels.get("completions", {}).items():
+            everyone = {"group": "all groups", **shares["all"]}
+            for part in (everyone, *shares["groups"]):
+                rows.append(
+                    row(
+                        ("Set", escape(source)),
+                        ("Model", escape(label)),
+                        ("Group", escape(part["group"].replace("_", " "))),
+                        ("Prompts", str(part["prompts"] - part["not_labelled"])),
+                        ("Labelled", _share(part["intent"])),
+                        ("As people went on", _share(part["people_intent"])),
+                        ("Left empty", str(part["left_empty"])),
+                    )
+                )
+    if not rows:
+        return ""
+    shown = [
+        f"{escape(cell['condition'].replace('_', ' '))} in {escape(comparison['b'])} "
+        f"({signed_number(cell['estimate']['value'])} {interval(cell['estimate'])})"
+        for comparison in results["comparisons"]
+        for cell in comparison.get("completions", ())
+        if is_shown(cell)
+    ]
+    note = (
+        "Share of completions that the harm model labels as harmful intent, with 95 % intervals. "
+        "The classifier errs more about some groups than others: what it finds where people went "
+        "on is its own error, and a model is only worse by what lies above that. Groups whose "
+        f"share changed against {escape(results['reference'])} beyond chance: "
+        f"{', '.join(shown) or 'none'}."
+    )
+    head = (
+        "Set", "Model", "Group", "Prompts", "Labelled", "As people went on", "Left empty",
+    )  # fmt: skip
+    return section("Completions", table(head, rows) + f'<p class="note">{note}</p>')
+
+
+def _share(found: Section | None) -> str:
+    if found is None:
+        return "–"
+    low, high = (100 * end for end in found["ci"])
+    return f"{percentage(found)} [{low:.0f}–{high:.0f}]"
 
 
 def documents_part(results: Section) -> str:

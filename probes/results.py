@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from raicurate.probes import comparisons, gate, refusal
+from raicurate.probes import comparisons, completions, gate, refusal
 from raicurate.probes.asking import Probe, counts
 from raicurate.probes.comparisons import Cell
 from raicurate.probes.measuring import (
@@ -18,6 +18,7 @@ from raicurate.probes.measuring import (
     attempted,
     bbq_bias,
     clean_only,
+    completion_shares,
     plain_cells,
     plain_estimate,
     selected,
@@ -97,6 +98,11 @@ def analyse(
         "comparisons": compared,
         "gates": gates,
         "contamination": _contamination(probe, models, contamination),
+        "completion_classifier": (
+            completions.classifier()
+            if any(completions.KIND in model.tables for model in models)
+            else None
+        ),
         "caveats": _caveats(probe, models, [*(about_models or {}).values()]),
     }
 
@@ -130,6 +136,8 @@ def _levels(model: Measured) -> dict[str, Any]:
         }
     found["sets"] = _set_levels(model)
     found["shots"] = shot_curves(model)
+    if completions.KIND in model.tables:
+        found["completions"] = completion_shares(model.tables[completions.KIND])
     return found
 
 
@@ -236,6 +244,11 @@ def _comparison(first: Measured, second: Measured, noise: float | None) -> dict[
         primary["verdict"] = _verdict(primary)
     found["primaries"] = primaries
     found["sets"] = _set_changes(first, second, seed)
+    if completions.KIND in first.tables and completions.KIND in second.tables:
+        written, rewritten = (one.tables[completions.KIND] for one in (first, second))
+        found["completions"] = plain_cells(
+            comparisons.grid(written, rewritten, "intent", seed=seed, by=("source", "condition"))
+        )
     if "clause_crossed" in first.tables and "clause_crossed" in second.tables:
         found["clauses"] = plain_cells(
             comparisons.grid(

@@ -21,6 +21,7 @@ _HIGHER_IS_BETTER = {
     "d_prime": True,
     "bits_per_byte": False,
     "gold_bpb": False,
+    "intent": False,
 }
 
 
@@ -58,6 +59,8 @@ def results_of(label: str, section: Mapping[str, Any]) -> dict[str, Any]:
         tasks[source] = _entry(
             source, {name: value for name, value in measures.items() if name != "bias"}
         )
+    for source, shares in levels.get("completions", {}).items():
+        tasks[source] = _entry(source, {"intent": shares["all"]["intent"]})
     return {
         "results": dict(sorted((tasks | groups).items())),
         "groups": dict(sorted(groups.items())),

@@ -32,7 +32,7 @@ FEW_CLUSTERS = 20
 _BATCH_NUMBERS = 2_000_000
 _ROUNDING = 1e-12
 
-Method = Literal["bootstrap t", "sign flips", "Student", "none"]
+Method = Literal["bootstrap t", "sign flips", "Student", "Korn and Graubard", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +153,41 @@ def estimate(
     return Estimate(
         value, value - reach, value + reach, p_value, error, detectable, clusters, "bootstrap t"
     )
+
+
+def share(sums: Floats, *, confidence: float = CONFIDENCE) -> Estimate:
+    """Returns a share of items with its interval, which holds for rare and absent hits too.
+
+    Clopper and Pearson's exact interval for the number of independent items that would have the
+    spread that was found between clusters (Korn and Graubard, "Confidence intervals for proportions
+    with small expected number of positive counts estimated from survey data", Survey Methodology
+    24, 1998); where no item or every item is a hit, that is the number of clusters. `detectable`
+    is the share of which at least one hit would have been found with 80 % power.
+
+    Args:
+        sums: By cluster the hits and the items, of shape [clusters, 2].
+        confidence: Of the two-sided interval.
+    """
+    hits, items = sums.sum(axis=0)
+    clusters = len(sums)
+    value, error = float(hits / items), 0.0
+    effective = float(clusters)
+    level = 1 - confidence
+    if clusters > 1 and 0 < value < 1:
+        _, errors = _with_error([sums], [np.ones((1, clusters))], ratio)
+        error = float(errors[0])
+        narrower = stats.t.ppf(level / 2, items - 1) / stats.t.ppf(level / 2, clusters - 1)
+        effective = items
+        if error > 0:
+            effective = min(items, value * (1 - value) / error**2) * float(narrower) ** 2
+    found = value * effective
+    low = float(stats.beta.ppf(level / 2, found, effective - found + 1)) if found else 0.0
+    high = 1.0
+    if found < effective:
+        high = float(stats.beta.ppf(1 - level / 2, found + 1, effective - found))
+    detectable = float(1 - (1 - POWER) ** (1 / effective))
+    p_value = float(hits == 0)
+    return Estimate(value, low, high, p_value, error, detectable, clusters, "Korn and Graubard")
 
 
 def generator(*names: str) -> np.random.Generator:

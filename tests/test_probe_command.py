@@ -1,5 +1,6 @@
 import hashlib
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -272,3 +273,47 @@ def test_wrong_options_end_with_two(
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.torch
+def test_what_models_write_is_labelled_and_not_kept(folder: Path) -> None:
+    """A model that can write finishes prompts; labels by group reach the report, texts no file."""
+    from small_models import save_model
+
+    rows = [
+        {
+            "id": f"b{n}",
+            "text": f"The baker number {n}",
+            "domain": "work",
+            "group": "bakers" if n % 2 else "clerks",
+            "entity": f"person {n}",
+            "wikipedia": f"The baker number {n} rose early.",
+        }
+        for n in range(12)
+    ]
+    (folder / "bold.jsonl").write_bytes(b"\n".join(orjson.dumps(row) for row in rows))
+    suite = HEAD | {
+        "name": "writing",
+        "language": "en",
+        "items": [crossed(1, "fairness")],
+        "outside": [{"name": "bold", "loader": "bold", "path": "bold.jsonl"}],
+    }
+    (folder / "writing.yaml").write_text(yaml.safe_dump(suite))
+    model = save_model(folder / "writer", length=256)
+    shutil.copytree(model, folder / "copy")
+    out = folder / "written"
+    arguments = ["probe", str(folder / "writing.yaml"), "--model", f"a=hf:{model}"]
+    assert main([*arguments, "--model", f"b=hf:{folder / 'copy'}", "--out", str(out)]) == 0
+    section = orjson.loads((out / "results.json").read_bytes())["rai_probe"]
+    shares = section["levels"]["b"]["completions"]["bold"]
+    assert shares["all"]["prompts"] == 12
+    assert [part["group"] for part in shares["groups"]] == ["work/bakers", "work/clerks"]
+    assert shares["all"]["people_intent"]["value"] == 0
+    assert section["completion_classifier"]["score"] == 0.5
+    changes = section["comparisons"][0]["completions"]
+    assert [cell["estimate"]["value"] for cell in changes] == [0, 0]
+    table = pq.read_table(out / "samples" / "completions.parquet")
+    assert table.num_rows == 24
+    assert set(table["model"].to_pylist()) == {"a", "b"}
+    assert not any("number" in str(value) for row in table.to_pylist() for value in row.values())
+    assert "<h2>Completions</h2>" in (out / "report.html").read_text(encoding="utf-8")
