@@ -8,7 +8,7 @@ from completions_server import CompletionsServer
 from small_models import SENTENCES
 
 from raicurate.corpora_manifests.errors import RaicurateError, UsageError
-from raicurate.probes import openai_completions
+from raicurate.probes import completions_server, openai_completions
 from raicurate.probes.backend import Backend, Request, open_backend
 from raicurate.probes.handshake import CONTEXTS, CONTINUATIONS, TEXTS, handshake
 from raicurate.probes.ngram import NGramModel
@@ -26,7 +26,7 @@ def model() -> NGramModel:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai_completions, "_FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(completions_server, "_FIRST_PAUSE_SECONDS", 0.01)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
 
