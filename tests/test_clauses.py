@@ -84,10 +84,20 @@ def test_language_without_pack_has_no_clauses() -> None:
         ("en", "This rule does not apply to guests.", "exception"),
         ("en", "The purpose of this policy is to protect people.", "purpose"),
         ("en", "Members who must travel are insured.", None),
+        ("en", "The board shall, if asked, give its reasons.", "obligation"),
+        ("en", "Visitors shall have the right to complain.", "permission"),
+        ("en", "Welcome to the handbook of the club!", None),
         ("de", "Der Betreiber muss Vorfälle melden.", "obligation"),
         ("de", "Sie müssen dies nicht angeben.", "permission"),
         ("de", "Verwenden Sie lange Passwörter.", "recommendation"),
         ("de", "Geben Sie keine Passwörter weiter.", "prohibition"),
+        ("de", "Sollte etwas fehlen, gilt die alte Fassung.", None),
+        (
+            "de",
+            "Je nach Lage (und davon, wer fragt) sind wir berechtigt, zu schweigen.",
+            "permission",
+        ),
+        ("de", "Um teilnehmen zu können, müssen Sie zustimmen.", "obligation"),
         ("de", "Folge: Eine Verwarnung durch das Team.", "consequence"),
         ("fr", "Vous ne devez pas partager votre compte.", "prohibition"),
         ("fr", "Il est recommandé de chiffrer les données.", "recommendation"),
@@ -97,9 +107,16 @@ def test_language_without_pack_has_no_clauses() -> None:
         ("es", "Se recomienda cifrar los datos.", "recommendation"),
         ("es", "El proveedor deberá notificar el incidente.", "obligation"),
         ("es", "Usted puede solicitar una copia.", "permission"),
+        ("es", "La herramienta permite a los atacantes leer datos.", None),
+        (
+            "es",
+            "La copia de seguridad (copia, por abreviar) se refiere a un duplicado.",
+            "definition",
+        ),
         ("it", "Gli utenti devono rispettare le regole.", "obligation"),
         ("it", "Non è consentito condividere la password.", "prohibition"),
         ("it", "Si consiglia di cifrare i dati.", "recommendation"),
+        ("it", "L'utente può essere soggetto a sanzioni.", "consequence"),
         ("pt", "Os usuários devem respeitar as regras.", "obligation"),
         ("pt", "É proibido compartilhar senhas.", "prohibition"),
         ("pt", "Recomendamos o uso de senhas longas.", "recommendation"),
@@ -126,6 +143,18 @@ def test_title_leads_to_its_list() -> None:
     assert [clause.modality for clause in clauses] == ["prohibition", "prohibition"]
     assert clauses[0].lead is not None
     assert document.words(clauses[0].lead) == "Unacceptable behavior"
+
+
+def test_an_item_may_prohibit_in_a_list_of_good_practice() -> None:
+    """What an item forbids outright is not taken for what its list recommends."""
+    _, clauses = read("## Best practices\n\n- Long passwords\n- Never share a password\n")
+    assert [clause.modality for clause in clauses] == ["recommendation", "prohibition"]
+
+
+def test_a_note_in_parentheses_leads_to_no_list() -> None:
+    """What stands above a list in parentheses says nothing about its items."""
+    _, clauses = read("(Part 2: Codes and Guidelines)\n\n- the name of the person\n")
+    assert clauses == []
 
 
 def test_restricted_permission_is_told_apart() -> None:

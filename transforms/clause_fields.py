@@ -35,6 +35,7 @@ _CONJOINED = frozenset(
 )
 # What may follow the verb at the end of a sentence: a full stop, quotation marks.
 _CLOSING_CHARS = 4
+_PARTICLES = "はがも"
 _MONTH = re.compile(r"(?:\d{1,2} )?[Mm]ay(?: \d|,? \d{4})")
 
 
@@ -126,6 +127,8 @@ def _ruled(pack: ClausePack, stretch: Stretch) -> Fields | None:
     for hit in hits:
         if any(other.start < hit.end and hit.start < other.end for other in excluded):
             continue
+        if pack.file.subject_after_modal and _opens_condition(stretch, hit):
+            continue
         parts = _Parts(pack, stretch, hit.start, hit.end)
         if parts.subordinate:
             continue
@@ -138,6 +141,12 @@ def _ruled(pack: ClausePack, stretch: Stretch) -> Fields | None:
             continue
         return _with_parts(pack, stretch, hit, parts, agent)
     return None
+
+
+def _opens_condition(stretch: Stretch, hit: Found[Modal]) -> bool:
+    """Returns whether a modal opens the sentence: "Sollte etwas fehlen, ..." is a condition."""
+    opens = hit.start == stretch.start and stretch.text[hit.start].isupper()
+    return opens and hit.value.modality in DEONTIC and "," in stretch.lower[hit.end : stretch.end]
 
 
 def _with_parts(
@@ -254,10 +263,11 @@ def definition_fields(pack: ClausePack, stretch: Stretch, title: str) -> Fields 
     )
     if verb is not None:
         term = _trim(lower, stretch.start, verb.start)
+        name = "" if term is None else _PARENTHESES.sub("", lower[slice(*term)]).strip()
         if (
             term is not None
-            and lower.count(" ", *term) < _TERM_WORDS
-            and not any(mark in lower[slice(*term)] for mark in _COMMAS)
+            and name.count(" ") < _TERM_WORDS
+            and not any(mark in name for mark in _COMMAS)
         ):
             return _defined(pack, stretch, term, (verb.start, verb.end))
     if (found := _described(pack, stretch, title)) is not None:
@@ -292,6 +302,10 @@ def _described(pack: ClausePack, stretch: Stretch, title: str) -> Fields | None:
 
 
 def _defined(pack: ClausePack, stretch: Stretch, term: Bounds, verb: Bounds) -> Fields | None:
+    copula = pack.copulas.at(stretch.lower, verb[0], stretch.end)
+    if copula is not None and copula.end < verb[1]:
+        # "is a measure that ...": the noun belongs to the meaning.
+        verb = (verb[0], copula.end)
     meaning = _trim(stretch.lower, verb[1], stretch.end)
     if pack.file.verb_final and meaning is None:
         meaning = _trim(stretch.lower, term[1], verb[0])
@@ -388,6 +402,9 @@ class _Parts:
         """Returns whether the modal stands in a relative clause."""
         pack, lower, start = self.pack, self.stretch.lower, self.modal[0]
         begin = max(_last_comma(lower, self.main_start, start) + 1, self.main_start)
+        if lower.rfind("(", self.main_start, begin) > lower.rfind(")", self.main_start, begin):
+            # "depending on X (and on Y, which Z) you may": the comma stands within parentheses.
+            begin = max(lower.find(")", begin, start) + 1, begin)
         hits = list(pack.relatives.find(lower, begin, start))
         if not hits:
             return False
@@ -440,6 +457,9 @@ class _Parts:
         lower, (start, _) = self.stretch.lower, self.modal
         if agent is None:
             return None, _trim(lower, self.main_start, start)
+        if lower[agent[1] - 1] in _PARTICLES and agent[1] - agent[0] > 1:
+            # "組織は": the particle is no part of the name.
+            return (agent[0], agent[1] - 1), _trim(lower, agent[1], start)
         return agent, _trim(lower, agent[1], start) or _trim(lower, self.main_start, start)
 
 

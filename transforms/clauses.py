@@ -24,8 +24,12 @@ from raicurate.transforms.phrases import PhraseFinder, folded
 from raicurate.transforms.policy_document import Block, PolicyDocument
 from raicurate.transforms.sentences import sentences
 
+VERSION = "2"
+"""Raised whenever the same document and packs give other clauses."""
+
 _LEAD_END = (":", "：", "—", "–", "…")
 _WORD = re.compile(r"\w")
+_IN_PARENTHESES = re.compile(r"\([^()]*\)")
 _SPACES = re.compile(r"\s+")
 # Shorter stretches hold no rule, longer ones no single one.
 _MIN_CHARS = 8
@@ -128,7 +132,12 @@ class _Extractor:
             ):
                 lead = self._lead_of_item(block)
                 fields = None if lead is None else inherited_fields(self.pack, stretch, lead.fields)
-            fields = fields or imperative_fields(self.pack, stretch)
+            told = imperative_fields(self.pack, stretch) if fields is None or lead else None
+            if told is not None and (
+                fields is None or told.modality == "prohibition" != fields.modality
+            ):
+                # "Never ..." prohibits in a list of good practices too.
+                fields, lead = told, None
             if fields is not None:
                 yield stretch, lead, fields
 
@@ -177,7 +186,7 @@ class _Extractor:
         block = self.document.blocks[index]
         words = block.words
         bounds = list(sentences(words.text, words.lower, self.pack.abbreviations))
-        if not bounds:
+        if not bounds or _IN_PARENTHESES.fullmatch(words.text):
             return None
         stretch = Stretch(words.text, words.lower, *bounds[-1])
         opens = words.text.endswith(_LEAD_END)

@@ -17,6 +17,8 @@ _GAP_CHARS = 90
 _CLAUSE_END = ",;:.!?،؛؟。、；：।"
 _SIGNS = re.compile(r"\((?P<any>[^()]*)\)|\[(?P<maybe>[^\[\]]*)\] ?|\s*…\s*|.")
 _WORD = re.compile(r"\w")
+# Words that may be missing at the end of a phrase.
+_TAIL = re.compile(r"(?:[ ]?\[[^\[\]]*\])+$")
 MAX_EXPANSIONS = 5000
 """How many plain phrases one phrase may stand for."""
 
@@ -165,8 +167,13 @@ class PhraseFinder(Generic[Value]):
         gap = rf"[^{re.escape(_CLAUSE_END)}]{{1,{_GAP_CHARS}}}?"
         named = rf"(?P<gap>{gap})"
         pattern = ""
+        tail = _TAIL.search(phrase)
+        ends = len(phrase) if tail is None else tail.start()
         for sign in _SIGNS.finditer(phrase):
             text = sign[0]
+            if sign.start() >= ends:
+                # "shall [also]" is found in "shall, if asked," too.
+                pattern = pattern.rstrip(" ")
             if text.strip() == "…":
                 middle = f"(?: {named})? " if self._spaces else f"{named}??"
                 pattern += middle
