@@ -1,9 +1,8 @@
 """What a table of measures or documents says: of one model, of two, by cell, and over dimensions.
 
 Two models are always compared on the same items or documents, paired: the spread between items,
-    which
-is far larger than what training changes, then falls out. The headline is the mean over dimensions
-(macro), since one large set would hide the others; the worst cell stands beside it.
+which is far larger than what training changes, then falls out. The headline is the mean over
+dimensions (macro), since one large set would hide the others; the worst cell stands beside it.
 """
 
 import math
@@ -56,6 +55,26 @@ def mean(table: pa.Table, measure: str, *, seed: str) -> Estimate:
         UsageError: No item has the measure.
     """
     return estimate([_sums(_values(table, measure))], seed=f"{seed} {measure}")
+
+
+def macro(table: pa.Table, measure: str, *, seed: str) -> Estimate:
+    """Returns the mean over dimensions of the mean of a measure of one model.
+
+    Raises:
+        UsageError: No item of a dimension has the measure.
+    """
+    strata = list(dimension_sums(table, measure).values())
+    return estimate(strata, mean_of(ratio), seed=f"{seed} macro {measure}")
+
+
+def dimension_sums(table: pa.Table, measure: str) -> dict[str, Floats]:
+    """Returns by dimension the sums by cluster of a measure of one model, and of its items."""
+    return _dimension_sums(_values(table, measure))
+
+
+def document_sums(samples: pa.Table) -> dict[str, Floats]:
+    """Returns by dimension the sums by cluster of nats and bytes of one model's documents."""
+    return _dimension_sums(_document_rows(samples, "original", False))
 
 
 def change(first: pa.Table, second: pa.Table, measure: str, *, seed: str) -> Estimate:
@@ -112,7 +131,7 @@ def bits_per_byte(
         "key_term_bits_per_byte" if key_terms else "bits_per_byte",
         by,
         {key: [_sums(part)] for key, part in _by_cell(rows, by).items()},
-        _bits,
+        bits,
         seed,
     )
 
@@ -132,7 +151,7 @@ def bits_per_byte_change(
         "key_term_bits_per_byte" if key_terms else "bits_per_byte",
         by,
         {key: [_sums(part)] for key, part in _by_cell(rows, by).items()},
-        _bits,
+        bits,
         seed,
     )
 
@@ -150,9 +169,8 @@ def macro_bits_per_byte(
         if second is None
         else _document_pairs(first, second, variant, False)
     )
-    cells = _by_cell([row for row in rows if row["dimension"] is not None], ("dimension",))
-    strata = [_sums(part) for _, part in sorted(cells.items())]
-    return estimate(strata, mean_of(_bits), seed=f"{seed} macro bits per byte")
+    strata = list(_dimension_sums(rows).values())
+    return estimate(strata, mean_of(bits), seed=f"{seed} macro bits per byte")
 
 
 def excess_change(first: pa.Table, second: pa.Table, *, seed: str) -> tuple[Estimate, list[Cell]]:
@@ -196,7 +214,8 @@ def mean_of(statistic: Callable[[Floats], Floats]) -> Callable[..., Floats]:
     return statistic_of_all
 
 
-def _bits(sums: Floats) -> Floats:
+def bits(sums: Floats) -> Floats:
+    """Bits per byte from nats and bytes."""
     return ratio(sums) / math.log(2)
 
 
@@ -273,6 +292,11 @@ def _by_cell(
         key = tuple("" if row[name] is None else str(row[name]) for name in by)
         cells.setdefault(key, []).append(row)
     return cells
+
+
+def _dimension_sums(rows: Iterable[dict[str, Any]]) -> dict[str, Floats]:
+    known = [row for row in rows if row["dimension"] is not None]
+    return {name: _sums(part) for (name,), part in sorted(_by_cell(known, ("dimension",)).items())}
 
 
 def _sums(rows: Sequence[Mapping[str, Any]]) -> Floats:

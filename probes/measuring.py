@@ -183,10 +183,10 @@ def plain_estimate(found: Estimate | None) -> dict[str, Any] | None:
         return None
     return {
         "value": found.value,
-        "ci": [_finite(found.low), _finite(found.high)],
+        "ci": [finite(found.low), finite(found.high)],
         "p": found.p_value,
-        "stderr": _finite(found.standard_error),
-        "mde": _finite(found.detectable),
+        "stderr": finite(found.standard_error),
+        "mde": finite(found.detectable),
         "clusters": found.clusters,
         "method": found.method,
     }
@@ -206,7 +206,8 @@ def plain_cells(cells: Sequence[Cell]) -> list[dict[str, Any]]:
     ]
 
 
-def _finite(value: float) -> float | None:
+def finite(value: float) -> float | None:
+    """Returns a number as JSON holds it: null where it is infinite."""
     return value if abs(value) != float("inf") else None
 
 

@@ -177,7 +177,26 @@ def _curves(results: Section) -> str:
         if series:
             title = f"Crossed margin: {NAMES.get(dimension, dimension)}"
             charts.append(line_chart(series, x_label=x_label, y_label="nats", title=title))
-    return section("Over training", chart_grid(charts)) if charts else ""
+    if not charts:
+        return ""
+    note = (
+        "Bands hold all points of a curve at once, with 95 % confidence over items. What training "
+        f"noise adds to that is told between four or more checkpoints: {_noise_text(results)}."
+    )
+    return section("Over training", chart_grid(charts) + f'<p class="note">{note}</p>')
+
+
+def _noise_text(results: Section) -> str:
+    """Returns the noise of one checkpoint of each family, by primary measure."""
+    family = {model["label"]: model["family"] for model in results["models"]}
+    found = {}
+    for comparison in results["comparisons"]:
+        for primary in comparison["primaries"]:
+            if primary["sigma_ckpt"] is not None:
+                name = f"{family[comparison['b']]}, {primary['name'].replace('_', ' ')}"
+                sigma = plain_number(primary["sigma_ckpt"])
+                found[name] = f"{escape(name)} ±{sigma} {escape(primary['unit'])}"
+    return "; ".join(found.values()) or "there are fewer here"
 
 
 def _cell(levels: Section, dimension: str) -> Any:
@@ -194,7 +213,7 @@ def _series(
         for place, model in enumerate(models):
             value = pick(results["levels"][model["label"]])
             if value is not None:
-                low, high = value["ci"]
+                low, high = value.get("band") or value["ci"]
                 points.append(Point(_progress(model, place), value["value"], low, high))
         if len(points) > 1:
             found.append(Series(family, tuple(points)))

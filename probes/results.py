@@ -16,24 +16,15 @@ from raicurate.probes.measuring import (
     MARGIN,
     Measured,
     attempted,
-    bbq_bias,
     clean_only,
-    completion_shares,
     plain_cells,
     plain_estimate,
     selected,
-    shot_curves,
 )
+from raicurate.probes.results_curves import add_bands, add_noise
 from raicurate.probes.results_gates import gates_of
-from raicurate.probes.statistics import (
-    Estimate,
-    checkpoint_noise,
-    cluster_sums,
-    estimate,
-    exceeds_noise,
-    holm,
-    ratio,
-)
+from raicurate.probes.results_levels import levels_of
+from raicurate.probes.statistics import Estimate, holm
 
 SCHEMA_VERSION = "1"
 
@@ -61,12 +52,15 @@ def analyse(
     """
     by_label = {model.reference.label: model for model in models}
     first = by_label[reference]
-    levels = {label: _levels(model) for label, model in by_label.items()}
+    levels = {label: levels_of(model) for label, model in by_label.items()}
+    add_bands(levels, models)
     compared = [
-        _comparison(first, model, _noise(model, models, levels))
-        for label, model in by_label.items()
-        if label != reference
+        _comparison(first, model) for label, model in by_label.items() if label != reference
     ]
+    add_noise(compared, models, reference)
+    for comparison in compared:
+        for primary in comparison["primaries"]:
+            primary["verdict"] = _verdict(primary)
     gates = [
         entry
         for label, model in by_label.items()
@@ -107,104 +101,7 @@ def analyse(
     }
 
 
-def _levels(model: Measured) -> dict[str, Any]:
-    label = model.reference.label
-    found: dict[str, Any] = {}
-    crossed = model.crossed()
-    if crossed is not None:
-        found["crossed"] = {
-            "macro": plain_estimate(_macro(crossed, MARGIN, f"{label} level")),
-            "accuracy": plain_estimate(_macro(crossed, "acc", f"{label} level")),
-            "dimensions": _grid(crossed, ("dimension",), label),
-            "languages": _grid(crossed, ("language",), label),
-            "tiers": _grid(crossed, ("tier",), label),
-            "cells": _grid(crossed, comparisons.CELL, label),
-        }
-    if "clause_crossed" in model.tables:
-        found["clauses"] = _grid(model.tables["clause_crossed"], ("arm", "condition"), label)
-    if "refusal" in model.tables:
-        found["refusal"] = _refusal_levels(model.tables["refusal"], label)
-    if model.answers.documents.num_rows:
-        documents = model.answers.documents
-        macro = attempted(lambda: comparisons.macro_bits_per_byte(documents, seed=label))
-        found["documents"] = {
-            "macro": plain_estimate(macro),
-            "cells": plain_cells(comparisons.bits_per_byte(documents, seed=label)),
-            "key_terms": plain_cells(
-                comparisons.bits_per_byte(documents, seed=label, by=("dimension",), key_terms=True)
-            ),
-        }
-    found["sets"] = _set_levels(model)
-    found["shots"] = shot_curves(model)
-    if completions.KIND in model.tables:
-        found["completions"] = completion_shares(model.tables[completions.KIND])
-    return found
-
-
-def _refusal_levels(table: pa.Table, label: str) -> dict[str, Any]:
-    found = attempted(lambda: refusal.signal_detection(table, seed=label))
-    discrimination, bias = found or (None, None)
-    rates = (
-        "harmful_refused",
-        "benign_refused",
-        "harmful_deflect",
-        "benign_deflect",
-        "harmful_safe",
-    )
-    return {
-        "d_prime": plain_estimate(discrimination),
-        "bias": plain_estimate(bias),
-        "rates": {
-            name: plain_estimate(
-                attempted(lambda name=name: comparisons.mean(table, name, seed=label))  # type: ignore[misc]
-            )
-            for name in rates
-        },
-        "languages": {
-            language: plain_estimate(
-                attempted(
-                    lambda language=language: refusal.signal_detection(  # type: ignore[misc]
-                        selected(table, language=language), seed=f"{label} {language}"
-                    )[0]
-                )
-            )
-            for language in sorted(set(table["language"].to_pylist()))
-        },
-    }
-
-
-def _set_levels(model: Measured) -> dict[str, Any]:
-    label = model.reference.label
-    found: dict[str, Any] = {}
-    pairs = model.tables.get("pair")
-    if pairs is not None:
-        for source in sorted(set(pairs["source"].to_pylist())):
-            part = selected(pairs, source=source)
-            found[source] = {
-                measure: plain_estimate(
-                    attempted(
-                        lambda part=part, measure=measure, name=f"{label} {source}": (  # type: ignore[misc]
-                            comparisons.mean(part, measure, seed=name)
-                        )
-                    )
-                )
-                for measure in ("margin_bits_per_byte", "first_preferred", "fits")
-            }
-    choices = model.tables.get("cloze")
-    if choices is not None:
-        for source in sorted(set(choices["source"].to_pylist())):
-            part = selected(choices, source=source, k=0)
-            found[source] = {
-                measure: plain_estimate(comparisons.mean(part, measure, seed=f"{label} {source}"))
-                for measure in ("acc", "acc_norm", "acc_bytes", "acc_pmi", "gold_bpb")
-            }
-            bias = bbq_bias(model.answers.samples, source)
-            if bias:
-                found[source]["bias"] = bias
-    return found
-
-
-def _comparison(first: Measured, second: Measured, noise: float | None) -> dict[str, Any]:
+def _comparison(first: Measured, second: Measured) -> dict[str, Any]:
     a, b = first.reference.label, second.reference.label
     seed = f"{a} -> {b}"
     primaries: list[dict[str, Any]] = []
@@ -213,8 +110,6 @@ def _comparison(first: Measured, second: Measured, noise: float | None) -> dict[
     if before is not None and after is not None:
         macro = comparisons.macro_change(before, after, MARGIN, seed=seed)
         primaries.append(_primary("crossed_margin", "nats", macro, higher_is_better=True))
-        primaries[-1]["sigma_ckpt"] = noise
-        primaries[-1]["exceeds_noise"] = exceeds_noise(macro.value, noise)
         found["dimensions"] = _change_grid(before, after, ("dimension",), seed)
         found["languages"] = _change_grid(before, after, ("language",), seed)
         found["tiers"] = _change_grid(before, after, ("tier",), seed)
@@ -241,7 +136,6 @@ def _comparison(first: Measured, second: Measured, noise: float | None) -> dict[
         primaries, holm([one["estimate"]["p"] for one in primaries]), strict=True
     ):
         primary["p_adj"] = float(p)
-        primary["verdict"] = _verdict(primary)
     found["primaries"] = primaries
     found["sets"] = _set_changes(first, second, seed)
     if completions.KIND in first.tables and completions.KIND in second.tables:
@@ -323,36 +217,8 @@ def _verdict(primary: Mapping[str, Any]) -> str:
     return "better" if rises == primary["higher_is_better"] else "worse"
 
 
-def _noise(model: Measured, models: Sequence[Measured], levels: Mapping[str, Any]) -> float | None:
-    """Returns the noise between the checkpoints of a model's family, of its macro margin."""
-    family = model.reference.family
-    if family is None:
-        return None
-    values = [
-        levels[one.reference.label]["crossed"]["macro"]["value"]
-        for one in models
-        if one.reference.family == family and levels[one.reference.label].get("crossed")
-    ]
-    return checkpoint_noise(values)
-
-
-def _macro(table: pa.Table, measure: str, seed: str) -> Estimate | None:
-    """Returns the mean over dimensions of a measure of one model."""
-    strata = []
-    for name in sorted(set(table["dimension"].to_pylist()) - {None}):
-        rows = [
-            row for row in selected(table, dimension=name).to_pylist() if row[measure] is not None
-        ]
-        values = [row[measure] for row in rows]
-        clusters = [row["cluster"] or row["item"] for row in rows]
-        if rows:
-            strata.append(cluster_sums([values, [1.0] * len(rows)], clusters))
-    statistic = comparisons.mean_of(ratio)
-    return attempted(lambda: estimate(strata, statistic, seed=f"{seed} macro {measure}"))
-
-
-def _grid(table: pa.Table, by: Sequence[str], label: str) -> list[dict[str, Any]]:
-    return plain_cells(comparisons.grid(table, None, MARGIN, seed=label, by=by))
+def _macro(table: pa.Table, seed: str) -> dict[str, Any] | None:
+    return plain_estimate(attempted(lambda: comparisons.macro(table, MARGIN, seed=seed)))
 
 
 def _change_grid(
@@ -378,11 +244,9 @@ def _contamination(
     if known:
         found["scores"] = {
             model.reference.label: {
-                "all": plain_estimate(_macro(table, MARGIN, "all")),
-                "clean": plain_estimate(_macro(clean_only(table), MARGIN, "clean")),
-                "contaminated": plain_estimate(
-                    _macro(selected(table, contaminated=True), MARGIN, "contaminated")
-                ),
+                "all": _macro(table, "all"),
+                "clean": _macro(clean_only(table), "clean"),
+                "contaminated": _macro(selected(table, contaminated=True), "contaminated"),
             }
             for model in models
             if (table := model.crossed()) is not None

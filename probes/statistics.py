@@ -126,7 +126,7 @@ def estimate(
     if min(sizes) < 2:
         value = float(statistic(*(sums.sum(axis=0) for sums in strata)))
         return Estimate(value, -math.inf, math.inf, 1.0, math.inf, math.inf, clusters, "none")
-    found, errors = _with_error(strata, [np.ones((1, size)) for size in sizes], statistic)
+    found, errors = with_error(strata, [np.ones((1, size)) for size in sizes], statistic)
     value, error = float(found[0]), float(errors[0])
     if error == 0:
         value = 0.0 if abs(value) < _ROUNDING else value
@@ -144,9 +144,9 @@ def estimate(
         return Estimate(
             value, value - reach, value + reach, p_value, error, detectable, clusters, "Student"
         )
-    drawn, spread = _bootstrap(strata, statistic, seed, resamples)
+    again, spread = _bootstrap(strata, statistic, seed, resamples)
     with np.errstate(divide="ignore", invalid="ignore"):
-        distances = np.sort(np.nan_to_num(np.abs(drawn - value) / spread, posinf=np.inf))
+        distances = np.sort(np.nan_to_num(np.abs(again - value) / spread, posinf=np.inf))
     reach = error * float(distances[math.ceil(confidence * (resamples + 1)) - 1])
     further = resamples - int(np.searchsorted(distances, abs(value) / error))
     p_value = (1 + further) / (resamples + 1)
@@ -174,7 +174,7 @@ def share(sums: Floats, *, confidence: float = CONFIDENCE) -> Estimate:
     effective = float(clusters)
     level = 1 - confidence
     if clusters > 1 and 0 < value < 1:
-        _, errors = _with_error([sums], [np.ones((1, clusters))], ratio)
+        _, errors = with_error([sums], [np.ones((1, clusters))], ratio)
         error = float(errors[0])
         narrower = stats.t.ppf(level / 2, items - 1) / stats.t.ppf(level / 2, clusters - 1)
         effective = items
@@ -217,48 +217,28 @@ def benjamini_hochberg(p_values: Sequence[float]) -> Floats:
     return np.asarray(stats.false_discovery_control(p_values), dtype=float)
 
 
-def checkpoint_noise(values: Sequence[float]) -> float | None:
-    """Returns the standard deviation of a measure from one checkpoint to the next, without trend.
-
-    From first differences, which a steady rise or fall hardly touches (von Neumann, "Distribution
-    of the ratio of the mean square successive difference to the variance", 1941). None below four
-    checkpoints.
-
-    Args:
-        values: The measure at successive checkpoints of one run.
-    """
-    if len(values) < 4:
-        return None
-    return float(np.sqrt(np.mean(np.diff(np.asarray(values, dtype=float)) ** 2) / 2))
-
-
-def exceeds_noise(difference: float, noise: float | None) -> bool | None:
-    """Whether a difference between two checkpoints is beyond what training noise makes.
-
-    Both ends are noisy, so the difference must exceed twice the noise of one times the square root
-    of 2. None where the noise is not known.
-    """
-    return None if noise is None else abs(difference) > 2 * math.sqrt(2) * noise
-
-
 def _bootstrap(
     strata: Sequence[Floats], statistic: Statistic, seed: str, resamples: int
 ) -> tuple[Floats, Floats]:
     """Returns the statistic and its standard error in resamples of the clusters of each stratum."""
     random = generator("bootstrap", seed)
-    most = max(len(sums) for sums in strata)
-    batch = max(1, _BATCH_NUMBERS // most)
+    batch = batch_of_resamples([len(sums) for sums in strata])
     values, errors = [], []
     for start in range(0, resamples, batch):
         size = min(batch, resamples - start)
-        drawn = [_drawn(random, len(sums), size) for sums in strata]
-        value, error = _with_error(strata, drawn, statistic)
+        weights = [drawn(random, len(sums), size) for sums in strata]
+        value, error = with_error(strata, weights, statistic)
         values.append(value)
         errors.append(error)
     return np.concatenate(values), np.concatenate(errors)
 
 
-def _drawn(random: np.random.Generator, clusters: int, resamples: int) -> Floats:
+def batch_of_resamples(clusters: Sequence[int]) -> int:
+    """Returns how many resamples of strata of so many clusters are held at once."""
+    return max(1, _BATCH_NUMBERS // max(clusters))
+
+
+def drawn(random: np.random.Generator, clusters: int, resamples: int) -> Floats:
     """Returns how often each cluster is drawn, of shape [resamples, clusters]."""
     rows = random.integers(0, clusters, (resamples, clusters))
     rows += np.arange(resamples)[:, None] * clusters
@@ -266,7 +246,7 @@ def _drawn(random: np.random.Generator, clusters: int, resamples: int) -> Floats
     return counts.reshape(resamples, clusters).astype(float)
 
 
-def _with_error(
+def with_error(
     strata: Sequence[Floats], weights: Sequence[Floats], statistic: Statistic
 ) -> tuple[Floats, Floats]:
     """Returns a statistic and its standard error, linearised, with clusters counted as weighted.

@@ -226,6 +226,31 @@ def test_a_gate_that_alarms_ends_with_five(
     assert SECRET not in message
 
 
+def test_noise_between_checkpoints_is_told(folder: Path) -> None:
+    """From four checkpoints on each change stands beside the noise, and curves have bands."""
+    base = [*ORDINARY, "The box stands here. Are they red? Are they old? One two three."] * 3
+    for step in range(1, 6):
+        texts = [*base, *["apples red.", "pears! old."] * (4 * step)]
+        NGramModel.fit(texts).save(folder / f"steady-step{step}.npz")
+    out = folder / "steady"
+    model = f"steady=ngram:{folder}/steady-step*.npz"
+    assert main(["probe", str(folder / "fruit.yaml"), "--model", model, "--out", str(out)]) == 0
+    section = orjson.loads((out / "results.json").read_bytes())["rai_probe"]
+    for comparison in section["comparisons"]:
+        for primary in comparison["primaries"]:
+            assert primary["sigma_ckpt"] >= 0
+            assert primary["exceeds_noise"] in (True, False)
+            assert primary["exceeds_noise"] or primary["verdict"] == "not shown"
+    margins = [levels["crossed"]["macro"] for levels in section["levels"].values()]
+    for margin in margins:
+        assert margin["band"][0] <= margin["value"] <= margin["band"][1]
+    widths = [(m["band"][1] - m["band"][0], m["ci"][1] - m["ci"][0]) for m in margins]
+    assert all(band >= single for band, single in widths if single)
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "Bands hold all points of a curve at once" in page
+    assert "steady, crossed margin ±" in page
+
+
 def test_families_are_ordered_by_their_progress(tmp_path: Path) -> None:
     """By tokens or steps, not by letters; a label names the family."""
     for name in ("a-step10.npz", "a-step9.npz", "a-step100.npz"):
@@ -278,6 +303,7 @@ def _sha256(path: Path) -> str:
 @pytest.mark.torch
 def test_what_models_write_is_labelled_and_not_kept(folder: Path) -> None:
     """A model that can write finishes prompts; labels by group reach the report, texts no file."""
+    pytest.importorskip("torch")
     from small_models import save_model
 
     rows = [

@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -12,10 +12,8 @@ from raicurate.probes.backend import Floats
 from raicurate.probes.statistics import (
     FEW_CLUSTERS,
     benjamini_hochberg,
-    checkpoint_noise,
     cluster_sums,
     estimate,
-    exceeds_noise,
     generator,
     holm,
     ratio_difference,
@@ -159,21 +157,6 @@ def test_adjusting_only_raises(p_values: list[float]) -> None:
     for first, second in itertools.combinations(range(len(p_values)), 2):
         if p_values[first] <= p_values[second]:
             assert adjusted[first] <= adjusted[second]
-
-
-@settings(deadline=None)
-@given(st.floats(-1, 1), st.floats(0.001, 0.1))
-def test_noise_is_told_from_trend(slope: float, noise: float) -> None:
-    """The noise of checkpoints on a steady line is found, not the line itself."""
-    steps = np.arange(200)
-    values = slope * steps / 200 + generator("noise").normal(0, noise, 200)
-    found = checkpoint_noise(values.tolist())
-    assert found is not None
-    assert noise * 0.8 < found < noise * 1.2 + abs(slope) / 200
-    assert exceeds_noise(4 * found, found)
-    assert not exceeds_noise(2 * found, found)
-    assert checkpoint_noise([1.0, 2.0, 3.0]) is None
-    assert exceeds_noise(1.0, None) is None
 
 
 @pytest.mark.parametrize(("rate", "clusters"), [(0.005, 40), (0.03, 60), (0.3, 30)])
