@@ -12,6 +12,7 @@ from raicurate.pipelines.blocks import Blocks
 from raicurate.pipelines.deny_list import DenyList
 from raicurate.pipelines.keys import Keys, RunConfig
 from raicurate.pipelines.model_context import ModelContext
+from raicurate.pipelines.model_judge import Judge
 from raicurate.pipelines.output_rows import error_rows, ledger_rows, published_rows, unread_rows
 from raicurate.pipelines.receipts import Receipt, write_receipt
 from raicurate.pipelines.stored_annotations import StoredAnnotations
@@ -48,6 +49,7 @@ class UnitCurator:
         self._keys = Keys(config, self._blocks.annotators, self._blocks.library, self._arms.digest)
         self._deny = DenyList(config.manifest.withdrawn)
         self._model = ModelContext.of(config.manifest, config.out)
+        self._judge = Judge(self._blocks.annotators, config.out)
 
     def curate(self, job: Job) -> Receipt:
         """Does a unit and returns its receipt, which is written by then.
@@ -113,6 +115,7 @@ class UnitCurator:
         reachable = self._blocks.reachable_templates()
         tally = Tally()
         model = None if self._model is None else self._model.for_unit(unit.id, unit.corpus)
+        self._judge.begin(unit.id, unit.corpus)
         withdrawn: set[str] = set()
         with UnitWriter(self._config, unit) as writer:
             for batch in read_unit(unit, self._config):

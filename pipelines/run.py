@@ -119,12 +119,10 @@ def run(
 def _execute(config: RunConfig, plan: Plan, executor: Executor) -> None:
     storage.delete(storage.join(config.out, "_SUCCESS"))
     clear_failures(config.out)
-    storage.write_bytes(
-        storage.join(config.out, "_rai", "manifest.resolved.yaml"),
-        load.dump(config.manifest).encode(),
-    )
+    _write_manifest(config)
     storage.write_bytes(storage.join(config.out, "_rai", "plan.json"), plan.to_json())
-    if config.manifest.language_model is not None:
+    names = {spec.use for spec in config.manifest.annotators}
+    if config.manifest.language_model is not None or "llm_judge@1" in names:
         units = (planned.job.unit for planned in plan.units)
         places = ((unit.corpus, file.name) for unit in units for file in unit.files)
         AnswerWithdrawals(config.out).note_inputs(places)
@@ -134,6 +132,13 @@ def _execute(config: RunConfig, plan: Plan, executor: Executor) -> None:
     failures = read_failures(config.out)
     if failures:
         raise failure_error(failures)
+
+
+def _write_manifest(config: RunConfig) -> None:
+    storage.write_bytes(
+        storage.join(config.out, "_rai", "manifest.resolved.yaml"),
+        load.dump(config.manifest).encode(),
+    )
 
 
 def _all_receipts(config: RunConfig, plan: Plan) -> tuple[Receipt, ...]:
@@ -164,6 +169,7 @@ def _with_layers(
     def execute(jobs: Sequence[Job], stage: Stage) -> None:
         storage.delete(storage.join(config.out, "_SUCCESS"))
         clear_failures(config.out)
+        _write_manifest(config)
         path = storage.join(config.out, "_rai", "jobs.jsonl")
         storage.write_bytes(path, dump_jobs(jobs))
         executor(config, jobs, path, stage)

@@ -11,6 +11,7 @@ from raicurate.corpora_manifests.classifier import (
     load_ratings,
     load_sentences,
 )
+from raicurate.corpora_manifests.encoder import load_encoder_manifest
 from raicurate.corpora_manifests.errors import ContractError, ManifestError
 from raicurate.corpora_manifests.load import load_manifest, load_policy, read_yaml
 from raicurate.exercise_templates.context import ContextLibrary
@@ -43,9 +44,16 @@ def _lexicon(path: Path) -> None:
 
 
 def _prompt(path: Path) -> None:
-    from raicurate.exercise_templates.prompts import read_prompt
+    from raicurate.exercise_templates.prompts import read_judge_prompt, read_prompt
 
-    read_prompt(path)
+    # Only what writes context has kinds of it.
+    (read_prompt if "kinds" in read_yaml(path) else read_judge_prompt)(path)
+
+
+def _rewording_prompt(path: Path) -> None:
+    from raicurate.exercise_templates.prompts import read_rewording_prompt
+
+    read_rewording_prompt(path)
 
 
 def _pair_words(path: Path) -> None:
@@ -93,10 +101,12 @@ def _language_lists(path: Path, key: str) -> dict[str, dict[str, Any]]:
 
 _KINDS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "corpora": ("manifest", _manifest),
+    "manners": ("prompt for questions", _rewording_prompt),
     "prompt": ("prompt", _prompt),
     "pair_language": ("words of pairs", _pair_words),
     "rules": ("policy", load_policy),
     "sets": ("classifier manifest", load_classifier),
+    "encoder": ("manifest of an encoder's head", load_encoder_manifest),
     "passages": ("labelled passages", load_passages),
     "groups": ("labelled sentences", load_sentences),
     "ratings": ("ratings of severity", load_ratings),
