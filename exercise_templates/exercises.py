@@ -73,6 +73,7 @@ CLAUSE_SLOTS = frozenset(
         "section",
         "modality",
         "modality_label",
+        "modal",
         "force",
         "negated",
         "blank",
@@ -98,6 +99,8 @@ class Item(Model):
         field: The field that is the answer, for a choice.
         modalities: Kinds of clauses that it is made of; all where it is empty.
         without_only: Whether clauses that say "only" are left out.
+        settled: Whether the clause must leave no doubt on its force, conditions and exceptions.
+        stated: Whether its force must be stated by a modal of its own, and by no other beside it.
     """
 
     needs: tuple[ClauseField, ...] = ()
@@ -107,6 +110,8 @@ class Item(Model):
     field: ClauseField | None = None
     modalities: tuple[str, ...] = ()
     without_only: bool = False
+    settled: bool = False
+    stated: bool = False
 
 
 class Wording(Model):
@@ -160,6 +165,7 @@ class Plan(Model):
             person addressed; empty where the language would need more than that.
         unsaid: Words that make a plan unclear outside its context, such as pronouns.
         leading: Words that a plan must not begin with: pronouns that point back.
+        states: How a plan begins that is none, since nobody decides to be something.
     """
 
     modals: dict[str, Text] = Field(default_factory=dict)
@@ -168,6 +174,7 @@ class Plan(Model):
     persons: dict[str, str] = Field(default_factory=dict)
     unsaid: tuple[Text, ...] = ()
     leading: tuple[Text, ...] = ()
+    states: tuple[Text, ...] = ()
 
 
 class Facts(Model):
@@ -197,6 +204,56 @@ class Limits(Model):
     lower: tuple[Text, ...] = ()
 
 
+class Sound(Model):
+    """What leaves no doubt on the fields of a clause, and what does; see `clause_doubts.py`.
+
+    Attributes:
+        condition_begins: How a condition begins, where it is one and no place, time or contrast.
+        condition_ends: How it ends, in languages that put such words last.
+        exception_begins: How an exception begins.
+        exception_ends: How it ends.
+        reason_begins: How a reason begins.
+        reason_ends: How it ends.
+        after_comma: Those of them that count at the beginning or after a comma only.
+        hedges: Words that hint at a condition or exception beside those that were found.
+        debatable: Words in a modal of which readers may say that it requires or that it recommends.
+        describing: Modals that describe what something does, unless an imposer is the subject.
+        imposers: Who rules with such a modal: how the clause begins then.
+        complements: Words whose complement a supposed reason is ("necessary to").
+        not_names: Words that stand in no term and in no name of one who acts.
+        fragments: Words that neither a name nor the meaning of a term begins with.
+        quantifiers: Words that a name does not begin with, unless it stands in quotation marks.
+        articles: Words before a noun that are no number.
+        impersonal: Actors to whom nothing is allowed, so that "may" says what can come about.
+        detaching: Words before a modal that take its force away ("does not mean that").
+        stating: Verbs that show a supposed imperative to be the subject of a statement.
+        asking: Verbs after which "if" means "whether".
+        correlates: Words that make no sense without the condition that follows them.
+    """
+
+    condition_begins: tuple[Text, ...] = ()
+    condition_ends: tuple[Text, ...] = ()
+    exception_begins: tuple[Text, ...] = ()
+    exception_ends: tuple[Text, ...] = ()
+    reason_begins: tuple[Text, ...] = ()
+    reason_ends: tuple[Text, ...] = ()
+    after_comma: tuple[Text, ...] = ()
+    hedges: tuple[Text, ...] = ()
+    debatable: tuple[Text, ...] = ()
+    describing: tuple[Text, ...] = ()
+    imposers: tuple[Text, ...] = ()
+    complements: tuple[Text, ...] = ()
+    not_names: tuple[Text, ...] = ()
+    fragments: tuple[Text, ...] = ()
+    quantifiers: tuple[Text, ...] = ()
+    articles: tuple[Text, ...] = ()
+    impersonal: tuple[Text, ...] = ()
+    detaching: tuple[Text, ...] = ()
+    stating: tuple[Text, ...] = ()
+    asking: tuple[Text, ...] = ()
+    correlates: tuple[Text, ...] = ()
+
+
 class LanguageWords(Model):
     """What the exercises of one language share."""
 
@@ -208,6 +265,7 @@ class LanguageWords(Model):
     quotes: tuple[Text, Text]
     sentence_joiner: str = " "
     blank: Text
+    elision: str = ""
     source: Text
     names: dict[str, Text]
     modalities: dict[str, Text]
@@ -227,6 +285,7 @@ class LanguageWords(Model):
     plan: Plan
     facts: Facts
     limits: Limits
+    sound: Sound = Sound()
     only: tuple[Text, ...] = ()
     broad: tuple[Text, ...] = ()
     sequence: tuple[Text, ...] = ()

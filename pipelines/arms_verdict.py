@@ -26,6 +26,7 @@ from raicurate.transforms.annotate import annotate
 from raicurate.transforms.arms import Arms, ArmShares, DocumentSignature, deal_arms, sign
 from raicurate.transforms.clause import Clause
 from raicurate.transforms.clause_packs import ClausePacks, shipped_packs
+from raicurate.transforms.clauses import VERSION as CLAUSES_VERSION
 from raicurate.transforms.clauses import extract_clauses
 from raicurate.transforms.near_duplicates import near_duplicates
 from raicurate.transforms.policy_document import PolicyDocument
@@ -222,7 +223,8 @@ def _key(
         for name in sorted({unit.corpus for unit in units})
     ]
     return digest(
-        VERSION, packs.digest, [list(annotator.identity()) for annotator in language],
+        VERSION, CLAUSES_VERSION, packs.digest,
+        [list(annotator.identity()) for annotator in language],
         sorted([unit.id, unit.content] for unit in units), corpora,
         [output.max_document_bytes, output.max_expansion, config.limit, config.sample],
         sorted(DenyList(config.manifest.withdrawn).entries),

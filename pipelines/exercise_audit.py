@@ -14,6 +14,7 @@ from raicurate.pipelines.snapshots import located
 from raicurate.transforms import exercise_audits
 from raicurate.transforms.exercise_audits import AuditResult, audit, faults
 from raicurate.transforms.exercise_gates import Gates
+from raicurate.transforms.exercise_language import text_language
 
 MAX_ROWS = 20_000
 """Exercises that are audited; of more, this many are drawn by id."""
@@ -39,7 +40,7 @@ def audited(out: str, receipts: Sequence[Receipt], probes: Sequence[str] = ()) -
     if not parts:
         storage.delete(audit_path(out))
         return []
-    gates = Gates.load(probes)
+    gates = Gates.load(probes, text_language())
     key = digest(exercise_audits.VERSION, gates.digest, sorted(part.sha256 for part in parts))
     known = _stored(out)
     if known is not None and known["key"] == key:
@@ -53,7 +54,7 @@ def audited(out: str, receipts: Sequence[Receipt], probes: Sequence[str] = ()) -
         with storage.open_read(path) as opened, pq.ParquetFile(opened) as file:
             for batch in file.iter_batches(columns=_COLUMNS):
                 drawn += [row for row in batch.to_pylist() if int(row["id"][:8], 16) <= bound]
-    results = audit(sorted(drawn, key=lambda row: str(row["id"])), gates)
+    results = audit(sorted(drawn, key=lambda row: str(row["id"])), gates, gates.language_of)
     content = {"key": key, "results": [result.to_plain() for result in results]}
     storage.write_bytes(
         audit_path(out), orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)

@@ -8,6 +8,8 @@ from raicurate.transforms.exercise_kinds import shuffled
 from raicurate.transforms.lesson import Exercise, Lesson, Subject
 from raicurate.transforms.situations import NUMBER, content_words
 
+# Shorter ones ("if necessary") could belong to any rule.
+_MIN_SWAPPED_CHARS = 20
 _FLIPPED = {"requires": "obligation", "forbids": "prohibition", "allows": "permission"}
 
 
@@ -69,7 +71,7 @@ def _swapped_claims(lesson: Lesson, item: WordedItem) -> Iterator[Exercise]:
     ring = lesson.ring(field)
     pairs = []
     for index, subject in enumerate(ring):
-        if subject.clause.lead is None:
+        if subject.clause.lead is None and subject.is_whole:
             wrong = _wrong_version(subject, ring, index, field)
             if wrong is not None:
                 pairs.append((subject, wrong))
@@ -115,6 +117,7 @@ def _sibling_words(subject: Subject, ring: Sequence[Subject], index: int, field:
         text = other.text.fields[field]
         if (
             text.split()[0].lower() == own.split()[0].lower()
+            and len(text) >= _MIN_SWAPPED_CHARS
             and text.lower() not in subject.whole.lower()
             and content_words(own, language).isdisjoint(content_words(text, language))
         ):

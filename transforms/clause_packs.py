@@ -283,7 +283,8 @@ def _quantity(file: ClausePackFile) -> re.Pattern[str]:
     number = rf"(?:\d+(?:[.,:/]\d+)*|{edge}(?:{any_of(file.quantities.numbers)}){edge})"
     units = any_of(file.quantities.units)
     words = any_of(file.quantities.words)
-    gap = r"(?:[ -]\w+){0,2}?[ -]?" if file.spaces else ""
+    # A unit is a word of its own, or follows the digits at once ("24h").
+    gap = r"(?:[ -]\w+){0,2}?(?:[ -]|(?<=\d))" if file.spaces else ""
     return re.compile(
         rf"{number}{gap}(?:{units}){edge}|[$€£¥] ?\d[\d.,]*|\d[\d.,]* ?(?:%|[$€£¥])"
         rf"|{edge}(?:{words}){edge}"

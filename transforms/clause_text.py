@@ -1,5 +1,6 @@
 """The words of a clause, whole or without some of its fields."""
 
+import functools
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
@@ -66,18 +67,23 @@ class ClauseText:
         """The whole clause: the lead of its list and its own words."""
         return f"{self.lead}: {self.body}" if self.lead else self.body
 
-    def without(self, fields: Iterable[str], blank: str | None = None) -> str | None:
+    def without(
+        self, fields: Iterable[str], blank: str | None = None, elision: str = ""
+    ) -> str | None:
         """Returns the clause without some fields, as a sentence.
 
         Args:
             fields: What to leave out.
             blank: What to put in their place; None to close the gap.
+            elision: What to put in the place of one that opens the sentence, where its order of
+                words would not be right without it.
 
         Returns:
             The text, or None if nothing but a fragment would be left.
         """
         hidden = [span for name in fields if (span := getattr(self.clause, name)) is not None]
-        body = self._pieces(self.clause.span, hidden, blank)
+        opening = elision and any(span.start == self.clause.span.start for span in hidden)
+        body = self._pieces(self.clause.span, hidden, elision if opening else blank)
         lead = ""
         if self.clause.lead is not None:
             lead = self._pieces(self.clause.lead, hidden, blank).rstrip(" :：")
@@ -116,16 +122,20 @@ class ClauseText:
         span: Span | None = getattr(self.clause, field)
         if span is None:
             return True
+        before, after = self.around(span)
+        return not before.strip(_EDGES) or not after.strip(_EDGES + ".;!?。।؟")
+
+    def around(self, span: Span) -> tuple[str, str]:
+        """Returns what stands before and after a stretch, in the lead or in the clause itself."""
         for stretch in (self.clause.lead, self.clause.span):
             if stretch is not None and _inside(span, stretch):
-                before = (
-                    self._words(Span(stretch.start, span.start))
-                    if (span.start > stretch.start)
-                    else ""
-                )
-                after = self._words(Span(span.end, stretch.end)) if span.end < stretch.end else ""
-                return not before.strip(_EDGES) or not after.strip(_EDGES + ".;!?。।؟")
-        return True
+                before = after = ""
+                if span.start > stretch.start:
+                    before = self._words(Span(stretch.start, span.start))
+                if span.end < stretch.end:
+                    after = self._words(Span(span.end, stretch.end))
+                return before, after
+        return "", ""
 
     def _pieces(self, stretch: Span, hidden: list[Span], blank: str | None) -> str:
         return self._replaced(stretch, [(span, blank or "") for span in hidden])
@@ -178,6 +188,24 @@ _CLOSING = frozenset(_PAIRS.values()) - {"“"}
 
 def _is_of_word(sign: str) -> bool:
     return unicodedata.category(sign)[0] in "LMN"
+
+
+@functools.cache
+def any_of(phrases: tuple[str, ...], whole: bool = True) -> re.Pattern[str] | None:
+    """Returns a pattern for any of the phrases as whole words; `*` stands for any ending."""
+    if not phrases:
+        return None
+    # "afin d'éviter": after an apostrophe the word goes on.
+    ordered = sorted(
+        (phrase + "*" * phrase.endswith("'") for phrase in phrases),
+        key=lambda phrase: (-len(phrase), phrase),
+    )
+    body = "|".join(re.escape(phrase).replace(r"\*", r"\w*") for phrase in ordered)
+    body = body.replace("'", "['’]")
+    # Languages that write without spaces have no boundaries of words.
+    spaced = all(ord(phrase[0]) < 0x3000 for phrase in phrases)
+    edge = r"(?<!\w)(?:{})(?!\w)" if spaced else r"(?:{})"
+    return re.compile(("" if whole else "^") + edge.format(body), re.IGNORECASE)
 
 
 def overlap(first: Span, second: Span) -> bool:

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from raicurate.transforms.exercise_gates import Gates, fault_of_texts, near_key
+from raicurate.transforms.exercise_gates import Gates, fault_of_texts, foreign, near_key
 from raicurate.transforms.linear_guess import accuracy_of_option_guess, accuracy_of_text_guess
 
-VERSION = "1"
+VERSION = "2"
 
 MARGIN = 0.05
 """How far above chance a baseline may come."""
@@ -238,10 +238,7 @@ def _duplicates(
 def _languages(
     rows: Sequence[Row], language_of: Callable[[Sequence[str]], list[str | None]]
 ) -> AuditResult:
-    texts = [f"{row['question']} {row['rationale']}" for row in rows]
-    wrong = [
-        found is not None and found != row["language"] and len(text) >= 80
-        for found, row, text in zip(language_of(texts), rows, texts, strict=True)
-    ]
+    fields = ("language", "family", "question", "answer", "rationale")
+    wrong = foreign([tuple(row[name] for name in fields) for row in rows], language_of)
     share = float(np.mean(wrong)) if wrong else 0.0
     return AuditResult("language", "all", share, 0, len(rows), share == 0)

@@ -17,7 +17,7 @@ from raicurate.corpora_manifests.load import read_yaml
 from raicurate.transforms.lesson import Exercise
 from raicurate.transforms.word_hashes import run_hashes, words_of
 
-VERSION = "1"
+VERSION = "2"
 
 RUN = 13
 """Words in a row that an exercise may not have in common with a probe item, as in the
@@ -25,6 +25,8 @@ decontamination of GPT-3 (Brown et al., 2020, appendix C)."""
 
 MAX_CHARS = 8000
 _MIN_LANGUAGE_CHARS = 80
+CROSS_LINGUAL = "cross_lingual"
+"""The family whose answers are in another language than its questions."""
 
 _OPEN_SLOT = re.compile(r"\{\{|\}\}|\{%|%\}|\bUndefined\b|\bNone\b(?=[.”»“])|“”|«»|„“|「」|«  »")
 
@@ -64,6 +66,12 @@ class Seen:
                 self._bits[place >> 3] |= mask
         return found
 
+    def repeats(self, exercise: Exercise) -> bool:
+        """Adds an exercise and returns whether its question was there before, or nearly so."""
+        asked = "\0".join((exercise.question, *sorted(exercise.choices)))
+        # A question that is asked with another answer has no answer.
+        return self.add(f"asked {asked}") | self.add(near_key(exercise.question, exercise.answer))
+
 
 @dataclass
 class Gates:
@@ -72,7 +80,7 @@ class Gates:
     Attributes:
         runs: Sorted hashes of the runs of words of the probe items.
         language_of: Tells the language of a text; not asked where it is None.
-        digest: Digest of the probe items.
+        digest: Digest of the probe items and of the model that tells languages.
     """
 
     runs: Any = field(default_factory=lambda: np.zeros(0, np.uint64))
@@ -88,7 +96,8 @@ class Gates:
         """
         texts = [text for path in probes for text in _texts(Path(path))]
         runs = np.unique(run_hashes(words_of(texts), RUN)[1]) if texts else np.zeros(0, np.uint64)
-        return cls(runs, language_of, digest(texts) if texts else "")
+        model = getattr(language_of, "digest", "")
+        return cls(runs, language_of, digest(texts, model) if texts or model else "")
 
     def passing(
         self, exercises: Iterable[Exercise], left_out: Counter[str], seen: Seen
@@ -104,11 +113,7 @@ class Gates:
         for exercise in exercises:
             reason = fault_of(exercise)
             if reason is None:
-                asked = "\0".join((exercise.question, *sorted(exercise.choices)))
-                near = near_key(exercise.question, exercise.answer)
-                # A question that is asked with another answer has no answer.
-                if seen.add(f"asked {asked}") | seen.add(near):
-                    reason = "duplicate"
+                reason = "duplicate" if seen.repeats(exercise) else None
             if reason is None:
                 kept.append(exercise)
             else:
@@ -137,14 +142,33 @@ class Gates:
         return [index in found for index in range(len(texts))]
 
     def _foreign(self, exercises: Sequence[Exercise]) -> Sequence[bool]:
-        if self.language_of is None or not exercises:
+        if self.language_of is None:
             return [False] * len(exercises)
-        texts = [f"{exercise.question} {exercise.rationale}" for exercise in exercises]
-        found = self.language_of(texts)
-        return [
-            lang is not None and lang != exercise.language and len(text) >= _MIN_LANGUAGE_CHARS
-            for lang, exercise, text in zip(found, exercises, texts, strict=True)
-        ]
+        rows = [(e.language, e.family, e.question, e.answer, e.rationale) for e in exercises]
+        return foreign(rows, self.language_of)
+
+
+def foreign(
+    rows: Sequence[tuple[str, str, str, str, str]], language_of: LanguageOf
+) -> Sequence[bool]:
+    """Returns for each exercise whether its question or its answer is in another language.
+
+    Args:
+        rows: Language, family, question, answer and rationale of each.
+        language_of: Tells the language of texts.
+    """
+    places, texts = [], []
+    for index, (_, family, question, answer, rationale) in enumerate(rows):
+        # A clause told in another language is the answer there.
+        told = () if family == CROSS_LINGUAL else (f"{answer} {rationale}",)
+        for text in (question, *told):
+            if len(text) >= _MIN_LANGUAGE_CHARS:
+                places.append(index)
+                texts.append(text)
+    hit = [False] * len(rows)
+    for index, language in zip(places, language_of(texts), strict=True):
+        hit[index] |= language is not None and language != rows[index][0]
+    return hit
 
 
 def fault_of(exercise: Exercise) -> str | None:

@@ -143,7 +143,11 @@ def order_exercises(lesson: Lesson, item: WordedItem) -> Iterator[Exercise]:
 
 def comparison_exercises(lesson: Lesson, item: WordedItem) -> Iterator[Exercise]:
     """Yields pairs of clauses on the same point, each clause once."""
-    deontic = [s for s in lesson.subjects if s.clause.modality in DEONTIC and s.clause.lead is None]
+    deontic = [
+        s
+        for s in lesson.subjects
+        if s.clause.modality in DEONTIC and s.clause.lead is None and s.is_settled
+    ]
     used: set[str] = set()
     for index, subject in enumerate(deontic):
         if subject.clause.id in used:
@@ -178,7 +182,7 @@ def _compared(lesson: Lesson, first: Subject, second: Subject) -> str:
     templates, plain = lesson.words.templates, lesson.words.plain
     mine, theirs = first.slots, second.slots
     names = []
-    same = first.clause.modality == second.clause.modality
+    same = first.force == second.force
     names.append("same_modality" if same else "other_modality")
     conditions = bool(mine["condition"]), bool(theirs["condition"])
     names.append(

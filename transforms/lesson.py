@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from raicurate.corpora_manifests.digests import digest
@@ -48,6 +48,8 @@ class Exercise:
         dimensions: The responsible-AI dimensions concerned.
         hazards: The hazards concerned.
         situation: The case alone, by which the audit tries to tell the verdict.
+        wording: The wording of its question, and
+        slots: what it was filled with, to tell its own words from those of the document.
     """
 
     id: str
@@ -65,6 +67,8 @@ class Exercise:
     dimensions: tuple[str, ...]
     hazards: tuple[str, ...]
     situation: str | None = None
+    wording: Template | None = field(default=None, compare=False, repr=False)
+    slots: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
 
 
 @functools.lru_cache(maxsize=64)
@@ -82,10 +86,13 @@ class Subject:
         self.clause = text.clause
         self.seed = hash64(text.clause.id)
         self._lesson = lesson
+        situations = lesson.situations
         hollow = [
             name
             for name, words in text.fields.items()
-            if lesson.situations.is_hollow(name, words) or text.is_cut(name)
+            if situations.is_hollow(name, words)
+            or text.is_cut(name)
+            or situations.doubts.doubts(name, text)
         ]
         for name in hollow:
             del text.fields[name]
@@ -138,12 +145,62 @@ class Subject:
         clause = self.clause
         if clause.modality not in DEONTIC or not self.is_whole or self.is_broad:
             return False
+        if clause.modality == "permission" and clause.object is not None:
+            # "It may be delayed" says what can come about at least as often as what is allowed.
+            return False
         if self.says_only and (
             clause.modality != "permission" or "condition" not in self.text.fields
         ):
             return False
         situations = self._lesson.situations
         return not situations.points_back(self.text.whole) and not situations.is_compound(self.text)
+
+    @property
+    def _is_weak_permission(self) -> bool:
+        """Whether it says what can come about ("may be delayed") or is not owed ("need not")."""
+        clause = self.clause
+        return clause.modality == "permission" and (clause.object is not None or clause.negated)
+
+    @property
+    def is_imperative(self) -> bool:
+        """Whether it tells to do something in the imperative, which is its own modal."""
+        clause = self.clause
+        return (
+            clause.modal is not None
+            and clause.action is not None
+            and clause.action.start == clause.modal.start
+        )
+
+    @property
+    def force(self) -> str:
+        """Its modality; an imperative that is no prohibition is an instruction to its readers."""
+        if self.is_imperative and self.clause.modality == "recommendation":
+            return "instruction"
+        return self.clause.modality
+
+    @functools.cached_property
+    def modal(self) -> str:
+        """The words that carry its force; empty where no modal of its own does so beyond doubt."""
+        clause, text = self.clause, self.text
+        if clause.modal is None or self.is_imperative or self._is_weak_permission:
+            return ""
+        situations = self._lesson.situations
+        if situations.is_compound(text) or situations.doubts.is_debatable(text):
+            return ""
+        words = text.words_on(clause.modal)
+        return words if clause.negation is None else f"{words} … {text.words_on(clause.negation)}"
+
+    @functools.cached_property
+    def is_settled(self) -> bool:
+        """Whether its force, and all its conditions and exceptions, were found without doubt."""
+        situations = self._lesson.situations
+        return (
+            self.is_whole
+            and not self._is_weak_permission
+            and not situations.is_compound(self.text)
+            and not situations.doubts.is_hedged(self.text)
+            and not situations.doubts.is_debatable(self.text)
+        )
 
     @functools.cached_property
     def slots(self) -> dict[str, object]:
@@ -161,7 +218,8 @@ class Subject:
             "clause": quoted(self.whole),
             "rule": quoted(self.whole),
             "modality": clause.modality,
-            "modality_label": plain.modalities.get(clause.modality, ""),
+            "modality_label": plain.modalities.get(self.force, ""),
+            "modal": quoted(self.modal) if self.modal else "",
             "force": plain.forces.get(clause.modality, ""),
             "negated": clause.negated,
             "blank": plain.blank,
@@ -170,10 +228,14 @@ class Subject:
 
     def rule_without(self, fields: Sequence[str], blank: bool) -> str | None:
         """Returns the clause without fields, quoted, or None if the rest is no clause."""
-        text = self.text.without(fields, self._lesson.words.plain.blank if blank else None)
+        plain = self._lesson.words.plain
+        if blank:
+            text = self.text.without(fields, plain.blank)
+        else:
+            text = self.text.without(fields, elision=plain.elision)
         if text is None or len(text) < _MIN_RULE_CHARS or not is_balanced(text):
             return None
-        if blank and self.clause.lead is not None and text.endswith(self._lesson.words.plain.blank):
+        if blank and self.clause.lead is not None and text.endswith(plain.blank):
             return None
         if not blank and not all(self.text.at_edge(name) for name in fields):
             return None
@@ -239,6 +301,8 @@ class Lesson:
                 subject.take(note)
             whole = subject.text.whole
             if self.situations.is_factual(subject.text):
+                continue
+            if self.situations.doubts.refuses(subject.text):
                 continue
             if subject.text.body and len(whole) <= _MAX_CLAUSE_CHARS and is_balanced(whole):
                 self.subjects.append(subject)
@@ -335,6 +399,8 @@ class Lesson:
             dimensions=clause.dimensions,
             hazards=clause.hazards,
             situation=situation,
+            wording=wording,
+            slots=slots,
         )
 
 
@@ -351,6 +417,8 @@ def fits(item: Item, subject: Subject) -> bool:
         and all(name in fields for name in item.needs)
         and not any(name in fields for name in item.lacks)
         and not (item.without_only and subject.says_only)
+        and (not item.settled or subject.is_settled)
+        and (not item.stated or bool(subject.modal))
     )
 
 

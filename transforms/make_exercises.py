@@ -9,7 +9,7 @@ from raicurate.transforms.judgement_kinds import ALL_MAKERS
 from raicurate.transforms.lesson import Exercise, Lesson
 from raicurate.transforms.policy_document import PolicyDocument
 
-VERSION = "1"
+VERSION = "2"
 """Raised whenever the same clauses and templates give other exercises."""
 
 

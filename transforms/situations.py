@@ -6,12 +6,12 @@ sentence is then said to happen or not; elsewhere the words of the rule are quot
 worded in one of these ways gives no case.
 """
 
-import functools
 import re
 
 from raicurate.exercise_templates.exercises import LanguageWords, Words, chosen, mixed
 from raicurate.transforms.clause import Span
-from raicurate.transforms.clause_text import ClauseText, is_balanced, sentence
+from raicurate.transforms.clause_doubts import ClauseDoubts
+from raicurate.transforms.clause_text import ClauseText, any_of, is_balanced, sentence
 
 _MIN_ACT_WORDS = 2
 _MAX_ACT_CHARS = 400
@@ -33,38 +33,26 @@ class Grammar:
         plan = words.plan
         self.language = words.language
         self.modals = {_folded(modal): text for modal, text in plan.modals.items()}
-        self.modal = _any_of(tuple(plan.modals))
-        self.remove = _any_of(plan.remove)
+        self.modal = any_of(tuple(plan.modals))
+        self.remove = any_of(plan.remove)
         self.replace = dict(plan.replace)
-        self.replaced = _any_of(tuple(plan.replace))
+        self.replaced = any_of(tuple(plan.replace))
         self.persons = dict(plan.persons)
-        self.person = _any_of(tuple(plan.persons))
-        self.unsaid = _any_of(plan.unsaid)
-        self.leading = _any_of(plan.leading, whole=False)
-        self.connectives = _any_of(words.facts.connectives, whole=False)
-        self.never = _any_of(words.facts.never, whole=False)
-        self.contrast = _any_of(words.contrast, whole=False)
-        self.because = _any_of(words.because, whole=False)
+        self.person = any_of(tuple(plan.persons))
+        self.unsaid = any_of(plan.unsaid)
+        self.leading = any_of(plan.leading, whole=False)
+        self.connectives = any_of(words.facts.connectives, whole=False)
+        self.never = any_of(words.facts.never, whole=False)
+        self.contrast = any_of(words.contrast, whole=False)
+        self.because = any_of(words.because, whole=False)
+        self.state = any_of(plan.states, whole=False)
         self.openers = frozenset(words.openers)
-        self.factual = _any_of(words.factual, whole=False)
-        self.only = _any_of(words.only)
-        self.broad = _any_of(words.broad)
-        self.sequence = _any_of(words.sequence)
-        self.upper = _any_of(words.limits.upper)
-        self.lower = _any_of(words.limits.lower)
-
-
-@functools.cache
-def _any_of(phrases: tuple[str, ...], whole: bool = True) -> re.Pattern[str] | None:
-    """Returns a pattern for any of the phrases as whole words; `*` stands for any ending."""
-    if not phrases:
-        return None
-    ordered = sorted(phrases, key=lambda phrase: (-len(phrase), phrase))
-    body = "|".join(re.escape(phrase).replace(r"\*", r"\w*") for phrase in ordered)
-    # Languages that write without spaces have no boundaries of words.
-    spaced = all(ord(phrase[0]) < 0x3000 for phrase in phrases)
-    edge = r"(?<!\w)(?:{})(?!\w)" if spaced else r"(?:{})"
-    return re.compile(("" if whole else "^") + edge.format(body), re.IGNORECASE)
+        self.factual = any_of(words.factual, whole=False)
+        self.only = any_of(words.only)
+        self.broad = any_of(words.broad)
+        self.sequence = any_of(words.sequence)
+        self.upper = any_of(words.limits.upper)
+        self.lower = any_of(words.limits.lower)
 
 
 def _folded(text: str) -> str:
@@ -78,6 +66,7 @@ class Situations:
         self._words = words
         self._templates = words.templates
         self.grammar = Grammar(words.plain)
+        self.doubts = ClauseDoubts(words.plain)
 
     def quoted(self, text: str) -> str:
         """Returns a text in the quotation marks of the language."""
@@ -113,6 +102,8 @@ class Situations:
             return None
         plan = self._told_by_the_addressed(plan)
         if plan is None or len(_WORD.findall(plan)) < _MIN_ACT_WORDS + 2:
+            return None
+        if grammar.state is not None and grammar.state.match(plan):
             return None
         return sentence(plan, clause.language)
 
@@ -170,6 +161,9 @@ class Situations:
     def act(self, text: ClauseText) -> str | None:
         """Returns the words of the clause that name its act, or None where they are too few."""
         action = text.fields.get("action")
+        if self.grammar.modals:
+            # Where acts can be said as sentences, the words alone would be those left over.
+            return None
         if action is None or len(action) > _MAX_ACT_CHARS or not is_balanced(action):
             return None
         if "actor" not in text.fields or text.clause.modal is None or ":" in text.whole:
@@ -284,7 +278,9 @@ class Situations:
 
     def is_factual(self, text: ClauseText) -> bool:
         """Returns whether a permission says what can come about, rather than what is allowed."""
-        action = text.fields.get("action", "")
+        clause, action = text.clause, text.fields.get("action", "")
+        if clause.lead is not None and clause.modal is not None:
+            action = f"{text.around(clause.modal)[1]} {action}"
         return (
             text.clause.modality in {"permission", "prohibition"}
             and self.grammar.factual is not None
