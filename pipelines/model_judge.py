@@ -1,8 +1,9 @@
 """The language model at the end of the cascade within a run: answers are kept, their cost held."""
 
+import functools
 from collections.abc import Iterable, Sequence
 
-from raicurate.pipelines.model_asking import AskedModel, Question, asker_of
+from raicurate.pipelines.model_asking import AskedModel, Question, UnitAsking, asker_of
 from raicurate.transforms.annotate_llm_judge import Asked, LlmJudge
 from raicurate.transforms.llm_client import Answer
 from raicurate.transforms.registry import Annotator
@@ -24,18 +25,17 @@ class Judge:
     def begin(self, unit: str, corpus: str) -> None:
         """Connects the judge for the documents of one unit."""
         for annotator, model in self._judges:
-            asking = model.for_unit(unit)
+            annotator.connect(functools.partial(_answers, model.for_unit(unit), corpus))
 
-            def ask(asked: Sequence[Asked], asking=asking) -> list[Answer]:  # type: ignore[no-untyped-def]
-                return asking.answers(
-                    [
-                        Question(
-                            one.question.body,
-                            one.question.key,
-                            asker_of(corpus, one.src_file, one.id, one.text_sha256),
-                        )
-                        for one in asked
-                    ]
-                )
 
-            annotator.connect(ask)
+def _answers(asking: UnitAsking, corpus: str, asked: Sequence[Asked]) -> list[Answer]:
+    return asking.answers(
+        [
+            Question(
+                one.question.body,
+                one.question.key,
+                asker_of(corpus, one.src_file, one.id, one.text_sha256),
+            )
+            for one in asked
+        ]
+    )

@@ -57,7 +57,7 @@ class Stage(NamedTuple):
     document: list[int]
     start: list[int]
     end: list[int]
-    sampled: frozenset[int] = frozenset()
+    sampled: frozenset[int]
 
 
 @register("harm@1")
@@ -137,10 +137,11 @@ class HarmAnnotator(Annotator):
                 place = rows[own.document[index]]
                 chosen.append((place, int(own.start[index]), int(own.end[index])))
         chosen.sort()
-        return (
-            Stage(*(list(column) for column in zip(*chosen, strict=True)), frozenset(drawn))
-            if chosen
-            else Stage([], [], [])
+        return Stage(
+            [document for document, _, _ in chosen],
+            [start for _, start, _ in chosen],
+            [end for _, _, end in chosen],
+            frozenset(drawn),
         )
 
     def _columns(

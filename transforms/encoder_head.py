@@ -133,7 +133,7 @@ class EncoderHead:
         if before.hazards:
             return Seen(rounded, before.hazards)
         lead = hazards[0].max()
-        worth = {
+        worth: dict[str, float] = {
             hazard: round(float(value / lead), DECIMALS)
             for hazard, value in zip(HAZARDS, hazards[0], strict=True)
             if value / lead >= 0.1
