@@ -1,12 +1,32 @@
 """What a manifest says about learning exercises."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from raicurate.corpora_manifests.language_model import ServedModel
 from raicurate.corpora_manifests.model import Model
 
 Shape = Literal["question_answer", "worked_solution", "reading_passage", "chat"]
+
+
+class Rewording(ServedModel):
+    """A language model that words the questions of some exercises in another way.
+
+    What decides its answers (`model`, `prompt`, `parameters`, `max_tokens`, `share`, `languages`)
+    enters the keys of exercises. Where it runs and how it is asked does not.
+
+    Attributes:
+        prompt: Name of a prompt that ships, or the path of one, relative to the manifest.
+        share: Share of the exercises about which it is asked, drawn by their ids.
+        languages: Languages in which it is asked; empty for all that the prompt knows.
+    """
+
+    place: ClassVar[str] = "exercises.rewording"
+
+    prompt: str = "rewording"
+    share: float = Field(default=0.2, gt=0, le=1)
+    languages: tuple[str, ...] = ()
 
 
 class Exercises(Model):
@@ -25,6 +45,7 @@ class Exercises(Model):
         seed: Another seed deals the arms otherwise.
         sidecars: Files in which authors say something of single clauses.
         probes: JSONL or YAML files with probe items, which no exercise may repeat.
+        rewording: Words some questions in another way, where it is set.
     """
 
     enabled: bool = True
@@ -44,6 +65,7 @@ class Exercises(Model):
     seed: str = ""
     sidecars: tuple[str, ...] = ()
     probes: tuple[str, ...] = ()
+    rewording: Rewording | None = None
 
 
 EXERCISE_ROLES = ("policy", "guidance")

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from raicurate.corpora_manifests.errors import ManifestError, UsageError
-from raicurate.corpora_manifests.exercises import Exercises
+from raicurate.corpora_manifests.exercises import Exercises, Rewording
 from raicurate.corpora_manifests.language_model import LanguageModel
 from raicurate.corpora_manifests.manifest import Manifest
 from raicurate.corpora_manifests.policy import Policy
@@ -22,6 +22,7 @@ PACKAGE_FOLDER = Path(__file__).resolve().parent
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
+Asked = TypeVar("Asked", LanguageModel | None, Rewording | None)
 
 
 _MAX_DEPTH = 100
@@ -283,11 +284,12 @@ def _absolute_exercises(exercises: Exercises, folder: Path) -> Exercises:
             "probes": tuple(_absolute(path, folder) for path in exercises.probes),
             "sidecars": tuple(_absolute(path, folder) for path in exercises.sidecars),
             "tokenizer": None if tokenizer is None else _absolute(tokenizer, folder),
+            "rewording": _absolute_prompt(exercises.rewording, folder),
         }
     )
 
 
-def _absolute_prompt(model: LanguageModel | None, folder: Path) -> LanguageModel | None:
+def _absolute_prompt(model: Asked, folder: Path) -> Asked:
     """Resolves the path of a prompt; a name without a suffix is one that ships."""
     if model is None or not model.prompt.endswith((".yaml", ".yml")):
         return model
@@ -295,10 +297,18 @@ def _absolute_prompt(model: LanguageModel | None, folder: Path) -> LanguageModel
 
 
 def _absolute_parameters(parameters: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Resolves the parameters that hold files: `model` and `paths`."""
+    """Resolves the parameters that hold files: `model`, `head`, `encoder`, `paths`, a prompt."""
     resolved = dict(parameters)
-    if isinstance(resolved.get("model"), str):
-        resolved["model"] = _absolute(resolved["model"], folder)
+    for name in ("model", "head"):
+        if isinstance(resolved.get(name), str):
+            resolved[name] = _absolute(resolved[name], folder)
+    # An encoder may be named as it is on the hub, which looks like a relative path.
+    encoder = resolved.get("encoder")
+    if isinstance(encoder, str) and (folder / encoder).is_dir():
+        resolved["encoder"] = _absolute(encoder, folder)
+    served = resolved.get("language_model")
+    if isinstance(served, dict) and str(served.get("prompt", "")).endswith((".yaml", ".yml")):
+        resolved["language_model"] = served | {"prompt": _absolute(served["prompt"], folder)}
     if isinstance(resolved.get("paths"), list):
         resolved["paths"] = [
             _absolute(path, folder) if isinstance(path, str) else path for path in resolved["paths"]

@@ -4,14 +4,17 @@ import argparse
 from typing import Any
 
 from raicurate.corpora_manifests.errors import UsageError
+from raicurate.corpora_manifests.exercises import Rewording
 from raicurate.corpora_manifests.language_model import LanguageModel
 from raicurate.corpora_manifests.load import validated
 from raicurate.exercise_templates.prompts import load_prompt
 from raicurate.pipelines import storage
 from raicurate.pipelines.answer_cache import unneeded_answers
 from raicurate.pipelines.cli import print_json
+from raicurate.pipelines.model_rewording import rewording_configuration
 from raicurate.pipelines.run import resolved_manifest, restricted_tier
 from raicurate.pipelines.snapshots import current_snapshot, load_snapshot, numbers, unneeded_files
+from raicurate.transforms import registry
 from raicurate.transforms.llm_context import model_digest
 
 
@@ -58,4 +61,13 @@ def _configurations(manifest: dict[str, Any]) -> list[str]:
     if values is not None:
         settings = validated(LanguageModel, values, "manifest.resolved.yaml")
         found.append(model_digest(settings, load_prompt(settings.prompt)))
+    values = manifest.get("exercises", {}).get("rewording")
+    if values is not None:
+        found.append(
+            rewording_configuration(validated(Rewording, values, "manifest.resolved.yaml"))
+        )
+    for spec in manifest["annotators"]:
+        if spec["use"] == "llm_judge@1":
+            judge = registry.create(spec["use"], spec["with"])
+            found.append(str(judge.model_digest()))
     return found

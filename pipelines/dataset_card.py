@@ -2,7 +2,7 @@
 
 from raicurate.corpora_manifests.manifest import Manifest
 from raicurate.exercise_templates.pairs import PairLibrary
-from raicurate.exercise_templates.prompts import load_prompt
+from raicurate.exercise_templates.prompts import load_prompt, load_rewording_prompt
 from raicurate.pipelines.receipts import DATA, EXERCISES, OUTCOMES, PAIRS
 from raicurate.pipelines.snapshots import Snapshot
 from raicurate.pipelines.totals import Totals
@@ -54,6 +54,16 @@ def dataset_card(manifest: Manifest, totals: Totals, snapshot: Snapshot) -> str:
             "`exercises/` holds learning exercises made of the clauses of policy documents, under "
             "the licence of the document that each names; `heldout/clauses.parquet` says which "
             "clauses are in no exercise, and which documents are nowhere in this folder.",
+            "",
+        ]
+    rewording = manifest.exercises.rewording
+    reworded = sum(totals.tables.get("exercises_reworded", {}).values())
+    if rewording is not None and reworded:
+        ref = load_rewording_prompt(rewording.prompt).ref
+        lines += [
+            f"The questions of {reworded} exercises were worded by the language model "
+            f"`{rewording.model}` in place of templates; clauses, cases, choices and answers were "
+            f"not. Their `template` ends with `+{ref}/{rewording.model}`.",
             "",
         ]
     if PAIRS in layers:

@@ -5,6 +5,7 @@ masked, and of clauses of the taught arm only. The key `exercises` of a unit, by
 named, digests its published rows, the arms of its clauses, and the words and code they are made of.
 """
 
+import itertools
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -17,9 +18,17 @@ from raicurate.corpora_manifests.digests import digest
 from raicurate.corpora_manifests.errors import ContractError
 from raicurate.exercise_templates.exercises import ExerciseLibrary
 from raicurate.pipelines import arms_verdict, storage
+from raicurate.pipelines.answer_cache import AnswerWithdrawals
 from raicurate.pipelines.arms_verdict import clause_ids, clauses_of_unit, wanted_corpora
 from raicurate.pipelines.curate_unit import Job
 from raicurate.pipelines.keys import RunConfig
+from raicurate.pipelines.model_rewording import (
+    REJECTED,
+    REWORDED,
+    TOGETHER,
+    TOKENS,
+    ModelRewording,
+)
 from raicurate.pipelines.parts import PartWriter
 from raicurate.pipelines.plan import parts_stand
 from raicurate.pipelines.receipts import (
@@ -35,11 +44,13 @@ from raicurate.pipelines.units import Unit
 from raicurate.transforms import make_exercises, schema
 from raicurate.transforms.clause_packs import shipped_packs
 from raicurate.transforms.exercise_gates import Seen
-from raicurate.transforms.exercise_rows import DocumentRow, ExerciseMaker
+from raicurate.transforms.exercise_rows import DocumentExercises, DocumentRow, ExerciseMaker
 from raicurate.transforms.exercise_tokens import token_counter
 
 WRITTEN, LEFT_OUT = "exercises", "exercises_left_out"
 """Tables of a receipt: exercises by family, and what gave none, by reason."""
+
+_TABLES = (WRITTEN, LEFT_OUT, REWORDED, REJECTED, TOKENS)
 
 _BATCH_ROWS = 256
 
@@ -76,30 +87,29 @@ class ExerciseWriter:
     def __init__(self, config: RunConfig) -> None:
         self._config = config
         self._maker = maker_of(config)
+        self._model = ModelRewording.of(config.manifest.exercises, config.out, self._maker)
 
     def do(self, job: Job) -> Receipt:
         """Writes the exercises of a unit and returns its new receipt, which is written by then."""
         (receipt,) = job.previous
         config = self._config
         output = config.manifest.output
-        key = exercises_key(config, receipt, self._maker.digest)
+        key = exercises_key(config, receipt, made_by(self._maker, self._model))
         prefix = f"exercises/{receipt.corpus}"
         writer = PartWriter(
             schema.EXERCISES, storage.join(config.out, prefix), output.row_group_bytes,
             output.part_bytes, "text",
         )  # fmt: skip
-        taught, parallel = _arms(config.out, receipt.unit)
         written: Counter[str] = Counter()
         left_out: Counter[str] = Counter()
         seen = Seen()
+        model = None if self._model is None else self._model.for_unit(receipt.unit)
         try:
-            for row in _published(config, receipt):
-                made = self._maker.rows(
-                    row, taught.get(row.id, frozenset()), parallel.get(row.id, {}), left_out, seen
-                )
-                if made.num_rows:
-                    writer.append(made)
-                    written.update(made.column("family").to_pylist())
+            documents = self._made(receipt, left_out, seen)
+            while group := list(itertools.islice(documents, 1 if model is None else TOGETHER)):
+                for document in group if model is None else model.reworded(group, seen):
+                    writer.append(self._maker.batch(document))
+                    written.update(exercise.family for exercise in document.exercises)
             footer = {
                 "rai.unit": receipt.unit,
                 **{f"rai.{name}": receipt.keys[name] for name in ("read", "annotate", "apply")},
@@ -108,10 +118,28 @@ class ExerciseWriter:
             parts = writer.commit(EXERCISES, prefix, f"part-{receipt.unit}-{key[:16]}", footer)
         finally:
             writer.discard()
-        tables = {WRITTEN: written, LEFT_OUT: left_out}
-        done = with_layer(receipt, EXERCISES, key, parts, tables, tuple(tables))
+        tables = {WRITTEN: written, LEFT_OUT: left_out, **({} if model is None else model.tables())}
+        done = with_layer(receipt, EXERCISES, key, parts, tables, _TABLES)
         write_receipt(config.out, done)
         return done
+
+    def _made(
+        self, receipt: Receipt, left_out: Counter[str], seen: Seen
+    ) -> Iterator[DocumentExercises]:
+        """Yields the documents of a unit that have exercises."""
+        taught, parallel = _arms(self._config.out, receipt.unit)
+        for row in _published(self._config, receipt):
+            made = self._maker.made(
+                row, taught.get(row.id, frozenset()), parallel.get(row.id, {}), left_out, seen
+            )
+            if made is not None:
+                yield made
+
+
+def made_by(maker: ExerciseMaker, model: ModelRewording | None) -> str:
+    """Returns the digest of what makes exercises, and words their questions."""
+    # The older form where no model is named, so that keys hold.
+    return maker.digest if model is None else digest(maker.digest, model.digest)
 
 
 def _arms(
@@ -161,7 +189,7 @@ def exercises_key(config: RunConfig, receipt: Receipt, made_by: str) -> str:
 
 def without_exercises(receipt: Receipt) -> Receipt:
     """Returns a receipt as it would be if no exercises were wanted."""
-    return with_layer(receipt, EXERCISES, None, [], {}, (WRITTEN, LEFT_OUT))
+    return with_layer(receipt, EXERCISES, None, [], {}, _TABLES)
 
 
 class ExerciseStage:
@@ -186,8 +214,10 @@ class ExerciseStage:
         done = list(receipts)
         missing: list[int] = []
         maker = maker_of(config) if corpora else None
-        made_by = maker.digest if maker else ""
+        made = ""
         if maker:
+            model = ModelRewording.of(config.manifest.exercises, config.out, maker)
+            made = made_by(maker, model)
             for note in maker.unknown_notes(clause_ids(config.out)):
                 _LOGGER.warning("%s", note)
         for index, receipt in enumerate(receipts):
@@ -197,10 +227,14 @@ class ExerciseStage:
                     write_receipt(config.out, done[index])
                 continue
             standing = [part for part in receipt.parts if part.layer == EXERCISES]
-            key = exercises_key(config, receipt, made_by)
+            key = exercises_key(config, receipt, made)
             if receipt.keys.get("exercises") != key or not parts_stand(config, standing):
                 missing.append(index)
         if missing:
+            if config.manifest.exercises.rewording is not None:
+                AnswerWithdrawals(config.out).note_inputs(
+                    (receipt.corpus, file[0]) for receipt in receipts for file in receipt.files
+                )
             self._execute(
                 [Job(self._units[i], receipts[i].request, (receipts[i],)) for i in missing],
                 "write_exercises",

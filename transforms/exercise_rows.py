@@ -11,15 +11,19 @@ import pyarrow as pa
 from raicurate.corpora_manifests.digests import digest
 from raicurate.exercise_templates.exercises import ExerciseLibrary
 from raicurate.transforms import exercise_gates, make_exercises
+from raicurate.transforms.clause import Span
 from raicurate.transforms.clause_packs import ClausePacks
 from raicurate.transforms.clause_sidecar import Unapplied, apply_sidecars, read_sidecar
+from raicurate.transforms.clauses import VERSION as CLAUSES_VERSION
 from raicurate.transforms.clauses import extract_clauses
 from raicurate.transforms.exercise_forms import SHAPES, Passages, exercise_text, shape_of
 from raicurate.transforms.exercise_gates import Gates, Seen
+from raicurate.transforms.exercise_language import text_language
 from raicurate.transforms.exercise_tokens import TokenCounter
 from raicurate.transforms.lesson import Exercise
+from raicurate.transforms.policy_document import PolicyDocument
 from raicurate.transforms.policy_rows import policy_of_row
-from raicurate.transforms.schema import EXERCISES, empty_batch
+from raicurate.transforms.schema import EXERCISES
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +43,32 @@ class DocumentRow:
     license: str
 
 
+@dataclass(frozen=True, slots=True)
+class DocumentExercises:
+    """The exercises of one document, before they are put into shape.
+
+    Attributes:
+        row: The document as it was published.
+        document: Its sections and blocks.
+        withheld: Stretches of it that must stand in no passage.
+        shift: Where its own text begins within what was published.
+        exercises: Its exercises.
+    """
+
+    row: DocumentRow
+    document: PolicyDocument
+    withheld: Sequence[Span]
+    shift: int
+    exercises: Sequence[Exercise]
+
+
 class ExerciseMaker:
     """Makes the exercises of documents.
 
     Attributes:
+        library: The families.
+        packs: How clauses are found.
+        gates: What each exercise is held against.
         digest: Of everything that the exercises depend on beside documents and arms.
     """
 
@@ -67,16 +93,17 @@ class ExerciseMaker:
             probes: Files with probe items that must not be repeated.
             sidecars: Files in which authors say something of single clauses.
         """
-        self._library = library
-        self._packs = packs
+        self.library = library
+        self.packs = packs
         self._count = count
         self._shapes = tuple(shapes)
         self._passage_tokens = passage_tokens
-        self._gates = Gates.load(probes)
+        self.gates = Gates.load(probes, text_language())
         self._sidecars = [read_sidecar(Path(path)) for path in sidecars]
         self.digest = digest(
-            make_exercises.VERSION, exercise_gates.VERSION, library.digest, packs.digest,
-            count.digest, list(shapes), passage_tokens, self._gates.digest,
+            CLAUSES_VERSION, make_exercises.VERSION, exercise_gates.VERSION, library.digest,
+            packs.digest,
+            count.digest, list(shapes), passage_tokens, self.gates.digest,
             [sidecar.digest for sidecar in self._sidecars],
         )  # fmt: skip
 
@@ -89,15 +116,15 @@ class ExerciseMaker:
         named = {name for sidecar in self._sidecars for name in sidecar.clauses}
         return [Unapplied(name) for name in sorted(named - set(clauses))]
 
-    def rows(
+    def made(
         self,
         row: DocumentRow,
         taught: frozenset[str],
         parallel: Mapping[str, Sequence[tuple[str, str]]],
         left_out: Counter[str],
         seen: Seen,
-    ) -> pa.RecordBatch:
-        """Returns the exercises of a document as rows of `schema.EXERCISES`.
+    ) -> "DocumentExercises | None":
+        """Returns the exercises of a document, or None where there are none.
 
         Args:
             row: The document.
@@ -109,26 +136,31 @@ class ExerciseMaker:
         text, shift = published_original(row.text, row.spans)
         if text is None:
             left_out["document: withheld"] += 1
-            return empty_batch(EXERCISES)
+            return None
         document = policy_of_row(row.id, text, row.lang, row.src_file, row.metadata)
-        words = self._library.languages.get(document.language)
-        clauses = extract_clauses(document, self._packs)
-        if words is None or self._packs.get(document.language) is None:
+        clauses = extract_clauses(document, self.packs)
+        if (
+            document.language not in self.library.languages
+            or self.packs.get(document.language) is None
+        ):
             left_out[f"language: {row.lang or 'unknown'}"] += 1
-            return empty_batch(EXERCISES)
+            return None
         clauses, notes, unapplied = apply_sidecars(document, clauses, self._sidecars)
         for note in unapplied:
             left_out[f"note on clause {note.clause}: {note.field} not in the document"] += 1
         taught -= {name for name, note in notes.items() if not note.teach}
         mine = [clause for clause in clauses if clause.id in taught]
-        made = make_exercises.make_exercises(document, mine, self._library, parallel, notes)
-        kept = self._gates.passing(made, left_out, seen)
-        if not kept:
-            return empty_batch(EXERCISES)
+        made = make_exercises.make_exercises(document, mine, self.library, parallel, notes)
+        kept = self.gates.passing(made, left_out, seen)
         withheld = [clause.span for clause in clauses if clause.id not in taught]
-        passages = Passages(document, withheld, self._passage_tokens, self._count)
+        return DocumentExercises(row, document, withheld, shift, kept) if kept else None
+
+    def batch(self, made: "DocumentExercises") -> pa.RecordBatch:
+        """Returns the exercises of a document as rows of `schema.EXERCISES`."""
+        passages = Passages(made.document, made.withheld, self._passage_tokens, self._count)
+        words = self.library.languages[made.document.language]
         shapes, texts = [], []
-        for exercise in kept:
+        for exercise in made.exercises:
             shape = shape_of(exercise.id, self._shapes)
             passage = ""
             if shape == "reading_passage":
@@ -136,7 +168,7 @@ class ExerciseMaker:
                 shape = shape if passage else "question_answer"
             shapes.append(shape)
             texts.append(exercise_text(exercise, shape, words, passage))
-        return _batch(row, kept, shapes, texts, self._count(texts), shift)
+        return _batch(made.row, made.exercises, shapes, texts, self._count(texts), made.shift)
 
 
 def published_original(text: str, spans: Sequence[Mapping[str, Any]]) -> tuple[str | None, int]:

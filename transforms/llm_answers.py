@@ -29,18 +29,19 @@ _UNSPACED_LETTERS = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
     "\U00020000-\U0003ffff]+"
 )
-_THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
+THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
+"""What some models say to themselves first."""
 _HEADER = re.compile(
     r"\A\s*hazard: *(\w+) *\n\s*stance: *(\w+) *\n\s*target: *(\w+) *\n(.*)\Z", re.DOTALL
 )
-# What no context holds: addresses, numbers to call, markup, roles, and characters that reorder text
-# or that nobody sees (joiners stay: Hindi and Arabic need them).
-_MARKUP = re.compile(
+MARKUP = re.compile(
     r"https?://|www\.|\w@\w|\d[\d ()/-]{5,}\d|§|```|^\s*(?:#|[-*•] |\d+\. )|\*\*|</?\w+>"
     r"|^(?:system|assistant|user) *:|[\x00-\x09\x0b-\x1f\x7f\xad\u200b\u200e\u200f\u2028-\u202e"
     r"\u2060-\u206f\ufeff\U000e0000-\U0010ffff]",
     re.IGNORECASE | re.MULTILINE,
 )
+"""What no text of a model holds: addresses, numbers to call, markup, roles, and characters that
+reorder text or that nobody sees (joiners stay: Hindi and Arabic need them)."""
 
 
 class Verdict(NamedTuple):
@@ -92,7 +93,7 @@ def _words_of(task: ContextTask, answer: Answer) -> tuple[str, str | None]:
         return "", "refused"
     if answer.finish == TRUNCATED:
         return "", "truncated"
-    found = _HEADER.match(_THOUGHT.sub("", answer.content.replace("\r\n", "\n"), count=1))
+    found = _HEADER.match(THOUGHT.sub("", answer.content.replace("\r\n", "\n"), count=1))
     if found is None:
         return "", "format"
     if (found[1], found[2], found[3].lower()) != task.labels:
@@ -101,16 +102,16 @@ def _words_of(task: ContextTask, answer: Answer) -> tuple[str, str | None]:
     unspaced = task.lang in UNSPACED_LANGUAGES
     if len(words) < (_MIN_CHARS_UNSPACED if unspaced else _MIN_CHARS):
         return "", "too_short"
-    if _MARKUP.search(words) or CONTROL.search(words) or "hazard:" in words.lower():
+    if MARKUP.search(words) or CONTROL.search(words) or "hazard:" in words.lower():
         return "", "markup"
     if len(words) > task.allowed:
         return "", "length_ratio"
-    if any(_echoes(words, shown) for shown in (task.visible(), *task.passages)):
+    if any(echoes(words, shown) for shown in (task.visible(), *task.passages)):
         return "", "echo"
     return words, None
 
 
-def _echoes(words: str, shown: str) -> bool:
+def echoes(words: str, shown: str) -> bool:
     """Whether a run of letters stands in both, whatever stands between them.
 
     `repeats_passage` goes by the words of the document's language, which escape it where a text is

@@ -49,7 +49,7 @@ _ASCII_MARKS = {code: " " for code in range(128) if not _WORD.match(chr(code))}
 
 # RE2. An ASCII space before punctuation is a gap; French uses a no-break space there. Three dots
 # are an ellipsis.
-_NOT_FLUENT = (
+NOT_FLUENT = (
     r"\{\{|\}\}|\{%|%\}|[\x{E000}-\x{F8FF}]|[^\n ] {2,}| [,.;!?](?:\s|$)|,,|;;|::|,\.|;\.|:\."
     r"|(?:^|[^.])\.\.(?:[^.]|$)|!!|\?\?|\?\.|!\.|。。|、、|،،|؛؛|؟؟|।।|\(\s*\)|“\s*”|«\s*»|「」"
     r"|[ \t]\n|\n\n\n\n"
@@ -197,7 +197,7 @@ def _too_long(written: Sequence[Written], added: pa.Array, limits: Context) -> n
 
 def _not_fluent(added: pa.Array) -> np.ndarray:
     return np.asarray(
-        pc.match_substring_regex(added, _NOT_FLUENT).to_numpy(zero_copy_only=False)
+        pc.match_substring_regex(added, NOT_FLUENT).to_numpy(zero_copy_only=False)
     ) | np.asarray(pc.equal(pc.utf8_length(added), 0).to_numpy(zero_copy_only=False))
 
 
