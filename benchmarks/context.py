@@ -105,11 +105,12 @@ def acceptance(
 
 def _batches(examples: Sequence[Example]) -> Iterator[pa.RecordBatch]:
     for start in range(0, len(examples), BATCH):
-        rows = [_row(example) for example in examples[start : start + BATCH]]
+        rows = [row_of(example) for example in examples[start : start + BATCH]]
         yield pa.RecordBatch.from_pylist(rows, schema=SCHEMA)
 
 
-def _row(example: Example) -> dict[str, Any]:
+def row_of(example: Example) -> dict[str, Any]:
+    """Returns an example as a row for `contextualize`, its labels as annotations."""
     facts = {"operational": False, "score": 0.9, "target": False, "threat": False, "severity": 3}
     return {
         "id": f"{example.set_name}/{example.id}",
