@@ -15,6 +15,32 @@ _ORDER = {"intent": 0, "disclosure": 1, "topical": 2}
 _ORDER_OF_SUPPORT = {"disclosure": 0, "intent": 1, "topical": 2}
 
 
+# A threat and a target are read off a passage by patterns as coarse as single words. They are
+# stated only of hazards that are done to somebody; a recipe that says "you" is aimed at nobody.
+_THREATENING = frozenset(
+    {
+        "violent_crimes",
+        "sex_related_crimes",
+        "indiscriminate_weapons",
+        "hate",
+        "harassment",
+        "extremism",
+    }
+)
+_TARGETED = frozenset(
+    {
+        "violent_crimes",
+        "sex_related_crimes",
+        "suicide_self_harm",
+        "defamation",
+        "hate",
+        "privacy",
+        "harassment",
+        "extremism",
+    }
+)
+
+
 class HazardFacts(NamedTuple):
     """What the labels say about one hazard of a document, over all its passages."""
 
@@ -104,10 +130,13 @@ def fact_names(arranged: Arranged, role: str, position: str) -> list[str]:
         return []
     intent = arranged.stance == "intent"
     names = {
-        "fact_threat": intent and arranged.threat,
+        "fact_threat": intent and arranged.threat and arranged.hazard in _THREATENING,
         # Who is meant says more than that somebody is.
         "fact_group": intent and bool(arranged.group),
-        "fact_target": intent and arranged.target and not arranged.group,
+        "fact_target": intent
+        and arranged.target
+        and not arranged.group
+        and arranged.hazard in _TARGETED,
         arranged.listing: bool(arranged.others),
         "fact_disclosure": arranged.disclosed,
         f"fact_{position}": intent and bool(position),
