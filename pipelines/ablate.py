@@ -10,15 +10,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from raicurate.corpora_manifests.ablation import BASE, AblationManifest, Mix, ModelKind
 from raicurate.corpora_manifests.digests import digest
 from raicurate.pipelines.ablation_mixes import build_mixes, read_documents, read_exercises
+from raicurate.pipelines.ablation_models import Answers, Questions, answers_of, averaged
 from raicurate.probes import choices, crossed, questions, refusal
-from raicurate.probes.backend import Backend, utf8_bytes
+from raicurate.probes.backend import utf8_bytes
 from raicurate.probes.clause_texts import ARMS, ClauseText, read_clauses
 from raicurate.probes.comparisons import (
     Cell,
@@ -30,40 +30,14 @@ from raicurate.probes.comparisons import (
     mean,
 )
 from raicurate.probes.items import ProbeDocument
-from raicurate.probes.ngram import NGramModel
-from raicurate.probes.perplexity import KeyTerms, document_samples
-from raicurate.probes.records import Ask, samples
+from raicurate.probes.records import Ask
 from raicurate.probes.statistics import Estimate, holm
 from raicurate.probes.suite import Suite, load_suite, resolve_suite
-from raicurate.probes.tiny_transformer import Training, train, training_key
 
 Tell = Callable[[str], None]
 
 # Given and asked, such a clause fits in the window of the small transformer.
 _MAX_CLAUSE_CHARS = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Questions:
-    """What every model is asked.
-
-    Attributes:
-        items: Crossed items, refusals and clauses.
-        documents: Documents of the unseen arm and neutral rulebooks that no mix holds.
-        key_terms: Terms by language and dimension.
-    """
-
-    items: Sequence[Ask]
-    documents: Sequence[ProbeDocument]
-    key_terms: KeyTerms
-
-
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """What one model answered: records of items and of documents."""
-
-    items: pa.Table
-    documents: pa.Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +66,8 @@ def ablate(manifest: AblationManifest, out: Path, tell: Tell) -> dict[str, Any]:
 
     Args:
         manifest: What is trained and asked.
-        out: Where trained transformers are kept; one that is there already is not trained again.
+        out: Where trained transformers and answers are kept; what is there already is not made
+            again.
         tell: Called with a line on what is being done.
 
     Raises:
@@ -121,9 +96,10 @@ def ablate(manifest: AblationManifest, out: Path, tell: Tell) -> dict[str, Any]:
             answers[mix] = []
             for seed in manifest.seeds if kind == "transformer" else (0,):
                 tell(f"{kind} on {mix}, seed {seed}")
-                backend = _trained(manifest, kind, texts, mixes[BASE], seed, out)
-                answers[mix].append(_answers(backend, wanted))
-        rows += compared(kind, {mix: _averaged(seeds) for mix, seeds in answers.items()})
+                answers[mix].append(
+                    answers_of(manifest, kind, texts, mixes[BASE], seed, wanted, out)
+                )
+        rows += compared(kind, {mix: averaged(seeds) for mix, seeds in answers.items()})
     return {
         "schema_version": 1,
         "name": manifest.name,
@@ -210,49 +186,6 @@ def _asks(suite: Suite, language: str, clauses: Sequence[ClauseText]) -> Iterato
     yield from questions.crossed_asks("clauses", clauses)
     yield from questions.ending_asks("clauses", clauses)
     yield from questions.verdict_asks("clauses", clauses)
-
-
-def _trained(
-    manifest: AblationManifest,
-    kind: ModelKind,
-    texts: Sequence[str],
-    base: Sequence[str],
-    seed: int,
-    out: Path,
-) -> Backend:
-    if kind == "ngram":
-        return NGramModel.fit(texts, manifest.order)
-    from raicurate.probes.hugging_face import open_model
-
-    training = Training(tokens=manifest.tokens, seed=seed)
-    folder = out / "models" / training_key(texts, base, training)
-    if not (folder / "tokenizer.json").is_file():
-        train(texts, folder, training, tokenizer_texts=base)
-    return open_model(str(folder))
-
-
-def _answers(backend: Backend, wanted: Questions) -> Answers:
-    return Answers(
-        samples(backend, wanted.items),
-        document_samples(backend, "ablation", wanted.documents, wanted.key_terms),
-    )
-
-
-def _averaged(seeds: Sequence[Answers]) -> Answers:
-    """Returns the answers of several seeds as one, with the mean log-likelihoods."""
-
-    def averaged(tables: Sequence[pa.Table], columns: Sequence[str]) -> pa.Table:
-        result = tables[0]
-        for name in columns:
-            values = np.mean([table[name].to_numpy() for table in tables], axis=0)
-            place = result.schema.get_field_index(name)
-            result = result.set_column(place, result.schema.field(place), pa.array(values))
-        return result
-
-    return Answers(
-        averaged([answers.items for answers in seeds], ["sum_nll_nats"]),
-        averaged([answers.documents for answers in seeds], ["sum_nll_nats", "key_term_nll_nats"]),
-    )
 
 
 def _measured(answers: Answers) -> dict[str, pa.Table]:

@@ -36,7 +36,8 @@ START = 0xFF
 SYMBOLS = 255
 """All bytes but `START`: what can be predicted."""
 
-_VERSION = 1
+VERSION = 1
+"""Raised when the same texts give another model, or files of it are read otherwise."""
 _CHUNK_BYTES = 1 << 24
 _BLOCK_BYTES = 1 << 21
 _BYTE = np.uint64(8)
@@ -90,7 +91,7 @@ class NGramModel:
         self.capabilities = Capabilities(generates=True, greedy=False)
         self._counts = counts
         self._levels = _levels(counts)
-        content = hashlib.sha256(f"ngram {_VERSION} {counts.order}\n".encode())
+        content = hashlib.sha256(f"ngram {VERSION} {counts.order}\n".encode())
         content.update(counts.keys.astype("<u8").tobytes())
         content.update(counts.counts.astype("<i8").tobytes())
         self.digest = content.hexdigest()[:32]
@@ -120,7 +121,7 @@ class NGramModel:
         with path.open("wb") as file:
             np.savez(
                 file,
-                version=np.array([_VERSION]),
+                version=np.array([VERSION]),
                 order=np.array([self.order]),
                 keys=self._counts.keys,
                 counts=self._counts.counts,
@@ -142,10 +143,10 @@ class NGramModel:
                 f"{path} is no saved n-gram model ({type(error).__name__}), so it cannot be asked; "
                 "give a file that `raicurate ablate` or NGramModel.save wrote"
             ) from error
-        if version != _VERSION:
+        if version != VERSION:
             raise UsageError(
                 f"{path} holds an n-gram model of version {version}, and this program reads "
-                f"{_VERSION}; fit it again"
+                f"{VERSION}; fit it again"
             )
         return cls(Counts(order, keys, counts), name or path.stem)
 

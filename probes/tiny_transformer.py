@@ -19,7 +19,7 @@ from raicurate.corpora_manifests.digests import digest
 from raicurate.corpora_manifests.errors import MissingExtraError, UsageError
 from raicurate.probes.statistics import generator
 
-VERSION = "1"
+VERSION = "2"
 """Raised whenever the same texts and options give other weights."""
 
 START, END = "<s>", "</s>"
@@ -38,7 +38,8 @@ class Training:
         heads: Attention heads of a block.
         window: Tokens of a training example.
         batch: Examples of a step.
-        rate: Highest learning rate; it rises for a twentieth of the steps and falls as a cosine.
+        rate: Highest learning rate; it rises for a twentieth of the steps, two at least, and falls
+            as a cosine.
     """
 
     tokens: int = 2_500_000
@@ -121,8 +122,9 @@ def train(
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=training.rate, betas=(0.9, 0.95), weight_decay=0.1
     )
+    planned = max(steps, 2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, training.rate, total_steps=max(steps, 2), pct_start=0.05
+        optimizer, training.rate, total_steps=planned, pct_start=max(0.05, 2 / planned)
     )
     model.train()
     batches = itertools.islice(_batches(stream, training), steps)

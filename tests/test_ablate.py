@@ -1,5 +1,6 @@
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,6 +10,7 @@ import yaml
 
 from raicurate.corpora_manifests.ablation import MIXES, AblationManifest, load_ablation
 from raicurate.corpora_manifests.errors import ManifestError, UsageError
+from raicurate.pipelines.ablate import ablate
 from raicurate.pipelines.ablation_mixes import (
     WARNING,
     Document,
@@ -21,6 +23,7 @@ from raicurate.pipelines.ablation_mixes import (
 from raicurate.pipelines.arms_verdict import CLAUSES
 from raicurate.pipelines.cli import main
 from raicurate.probes.clause_texts import read_clauses
+from raicurate.probes.ngram import NGramModel
 from raicurate.probes.questions import crossed_asks, ending_asks, verdict_asks, verdict_words
 from raicurate.transforms.clause_packs import shipped_packs
 from raicurate.transforms.policy_rows import clauses_of, policy_of_row
@@ -264,6 +267,29 @@ def test_a_command_trains_and_asks(
     assert main(["ablate", str(path), "--out", str(tmp_path / "b")]) == 0
     for name in ("ablation.json", "ablation.md"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_a_stopped_ablation_goes_on(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Models that were asked are neither trained nor asked again; what is missing is."""
+    small = manifest(run, mixes=("filtered", "context_swapped"), order=4)
+    first = ablate(small, tmp_path, lambda _: None)
+    kept = sorted((tmp_path / "answers").iterdir())
+    assert len(kept) == 6
+    kept[0].unlink()
+    trained: list[int] = []
+    fit = NGramModel.fit
+
+    def counted(texts: Sequence[str], order: int) -> NGramModel:
+        trained.append(order)
+        return fit(texts, order)
+
+    monkeypatch.setattr(NGramModel, "fit", counted)
+    assert ablate(small, tmp_path, lambda _: None) == first
+    assert trained == [4]
+    assert ablate(manifest(run, mixes=("filtered",), order=3), tmp_path, lambda _: None) != first
+    assert trained == [4, 3, 3]
 
 
 def test_a_wrong_manifest_is_refused(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,12 @@ def test_too_little_text_is_refused(tmp_path: Path) -> None:
     """A text shorter than one training example is refused with its length."""
     with pytest.raises(UsageError, match="fewer than one training"):
         train(["short"], tmp_path / "short", SMALL)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 20, 21])
+def test_however_few_steps_are_taken(tmp_path: Path, steps: int) -> None:
+    """The rise and fall of the learning rate fit into any number of steps."""
+    taken: list[tuple[int, int]] = []
+    training = replace(SMALL, tokens=steps * SMALL.batch * SMALL.window)
+    train([" ".join(prose(3000))], tmp_path, training, progress=lambda *step: taken.append(step))
+    assert taken[-1] == (steps, steps)
