@@ -184,3 +184,14 @@ def test_shares_at_their_ends() -> None:
     exact = stats.binomtest(6, 30).proportion_ci()
     assert (mixed.low, mixed.high) == pytest.approx((exact.low, exact.high), abs=0.02)
     assert share(np.array([[1.0, 3.0]])).high > 0.9
+
+
+@pytest.mark.parametrize("different", [1, 2, 3, 4])
+def test_a_few_clusters_that_differ_give_no_wild_interval(different: int) -> None:
+    """Where nearly all items are answered alike, the interval is wide and holds 0, not endless."""
+    values = np.zeros(60)
+    values[:different] = 0.1 + 0.01 * np.arange(different)
+    found = estimate([np.stack([values, np.ones(60)], axis=1)], seed="few")
+    assert found.method == "Student"
+    assert 0 < found.high - found.low < 0.1
+    assert found.excludes_zero == (found.p_value < 0.05)
