@@ -36,6 +36,9 @@ _CONJOINED = frozenset(
 # What may follow the verb at the end of a sentence: a full stop, quotation marks.
 _CLOSING_CHARS = 4
 _PARTICLES = "はがも"
+_CLAUSE_END = re.compile(r"\s*(?:[,.;:!)–—]|$)")
+# In Japanese, nouns begin with Chinese characters or katakana, endings of verbs do not.
+_NOUN = re.compile(r"(?<=[るいた])(?:[\u4e00-\u9fff\u30a1-\u30fa]|こと|もの)")
 _MONTH = re.compile(r"(?:\d{1,2} )?[Mm]ay(?: \d|,? \d{4})")
 
 
@@ -129,13 +132,19 @@ def _ruled(pack: ClausePack, stretch: Stretch) -> Fields | None:
             continue
         if pack.file.subject_after_modal and _opens_condition(stretch, hit):
             continue
+        if not pack.spaces and _before_noun(stretch, hit):
+            continue
+        if pack.file.comma_before_clause and _closes_clause(stretch, hit):
+            continue
         parts = _Parts(pack, stretch, hit.start, hit.end)
         if parts.subordinate:
             continue
         agent = parts.agent()
         if hit.value.strength == "with_agent" and agent is None:
             continue
-        if hit.value.strength == "with_person" and parts.person() is None:
+        if hit.value.strength == "with_person" and not (
+            parts.person() is not None or (pack.file.pro_drop and parts.opens())
+        ):
             continue
         if _MONTH.match(stretch.text, max(hit.start - 3, stretch.start)):
             continue
@@ -147,6 +156,17 @@ def _opens_condition(stretch: Stretch, hit: Found[Modal]) -> bool:
     """Returns whether a modal opens the sentence: "Sollte etwas fehlen, ..." is a condition."""
     opens = hit.start == stretch.start and stretch.text[hit.start].isupper()
     return opens and hit.value.modality in DEONTIC and "," in stretch.lower[hit.end : stretch.end]
+
+
+def _before_noun(stretch: Stretch, hit: Found[Modal]) -> bool:
+    """Returns whether a modal stands before a noun: "必要がある人" is part of a relative clause."""
+    return _NOUN.match(stretch.lower, hit.end, stretch.end) is not None
+
+
+def _closes_clause(stretch: Stretch, hit: Found[Modal]) -> bool:
+    """Returns whether a modal of one word ends its clause, as in a German subordinate clause."""
+    alone = hit.gap is None and " " not in stretch.lower[hit.start : hit.end].rstrip()
+    return alone and _CLAUSE_END.match(stretch.lower, hit.end, stretch.end) is not None
 
 
 def _with_parts(
@@ -204,17 +224,22 @@ def imperative_fields(pack: ClausePack, stretch: Stretch) -> Fields | None:
         if not hits or stretch.end - hits[-1].end > _CLOSING_CHARS:
             return None
         hit = hits[-1]
+        if pack.not_modal.first(lower, hit.start, stretch.end) is not None:
+            return None
         parts = _Parts(pack, stretch, hit.start, hit.end)
         _, action = parts.verb_final(None)
     else:
-        start = stretch.start
-        marker = pack.markers.at(lower, start, stretch.end)
-        if marker is not None and marker.value.side == "before":
+        start = _after_openers(pack, lower, stretch.start, stretch.end)
+        begins = pack.imperatives.at(lower, start, stretch.end)
+        marker = pack.markers.at(lower, stretch.start, stretch.end)
+        opened = marker is not None and marker.value.side == "before"
+        while opened and begins is None:
             # "If in doubt, ask."
             comma = _first_comma(lower, start, stretch.end)
-            start = stretch.end if comma is None else comma + 1
-        start = _after_openers(pack, lower, start, stretch.end)
-        begins = pack.imperatives.at(lower, start, stretch.end)
+            if comma is None:
+                break
+            start = _after_openers(pack, lower, comma + 1, stretch.end)
+            begins = pack.imperatives.at(lower, start, stretch.end)
         if begins is None or pack.not_modal.at(lower, start, stretch.end):
             return None
         if pack.not_after_imperative.at(lower, begins.end + 1, stretch.end):
@@ -302,6 +327,9 @@ def _described(pack: ClausePack, stretch: Stretch, title: str) -> Fields | None:
 
 
 def _defined(pack: ClausePack, stretch: Stretch, term: Bounds, verb: Bounds) -> Fields | None:
+    others = pack.not_defining.find(stretch.lower, *stretch.bounds)
+    if any(other.start < verb[1] and verb[0] < other.end for other in others):
+        return None
     copula = pack.copulas.at(stretch.lower, verb[0], stretch.end)
     if copula is not None and copula.end < verb[1]:
         # "is a measure that ...": the noun belongs to the meaning.
@@ -425,6 +453,11 @@ class _Parts:
             and agents[-1].end == between[1]
             and lower.count(" ", *between) < _NEAR_WORDS
         )
+
+    def opens(self) -> bool:
+        """Returns whether the modal opens the main clause, beside words like "also"."""
+        lower, (start, _) = self.stretch.lower, self.modal
+        return _after_openers(self.pack, lower, self.main_start, start) == start
 
     def agent(self) -> Bounds | None:
         """Returns who is addressed: named in the main clause, near the modal."""

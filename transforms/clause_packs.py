@@ -76,6 +76,7 @@ class DefinitionWords(Model):
         articles: Open a sentence that defines, if one of the copulas follows soon.
         copulas: Stand between a term and what it is.
         after_quote: Do so after a term in quotation marks only, since they say much else.
+        not_defining: Phrases in which a verb or copula says something else ("another example is").
         titles: Titles of sections that list definitions.
     """
 
@@ -83,6 +84,7 @@ class DefinitionWords(Model):
     articles: Phrases = ()
     copulas: Phrases = ()
     after_quote: Phrases = ()
+    not_defining: Phrases = ()
     titles: Phrases = ()
 
 
@@ -105,6 +107,7 @@ class ClausePackFile(Model):
         notes: What whoever writes or reviews it must know.
         spaces: Whether spaces stand between words.
         subject_after_modal: Whether the one addressed may follow the modal ("muss der Nutzer").
+        pro_drop: Whether a verb without a subject may address the reader ("Puede pedir una copia").
         comma_before_clause: Whether a comma stands before every subordinate clause.
         verb_final: Whether a clause ends with its verb, so that the action precedes the modal.
         agents: Who can be addressed by a rule.
@@ -139,6 +142,7 @@ class ClausePackFile(Model):
     notes: str = ""
     spaces: bool = True
     subject_after_modal: bool = False
+    pro_drop: bool = False
     comma_before_clause: bool = False
     verb_final: bool = False
     agents: Phrases
@@ -250,6 +254,7 @@ class ClausePack:
         self.definition_verbs = _finder(file.definitions.verbs, spaces)
         self.articles = _finder(file.definitions.articles, spaces)
         self.copulas = _finder(file.definitions.copulas, spaces)
+        self.not_defining = _finder(file.definitions.not_defining, spaces)
         self.after_quote = _finder(file.definitions.after_quote, spaces)
         self.definition_titles = _finder(file.definitions.titles, spaces)
         self.skip_sections = _finder(file.skip_sections, spaces)
