@@ -187,6 +187,7 @@ class Facts(Model):
         met_words: Frames over the quoted words, with their conjunction or preposition.
         unmet_words: The same, denied.
         never: Connectives whose meaning these frames would turn round, such as "without".
+        subjectless: How what follows a connective begins where it is no sentence ("if chosen").
     """
 
     connectives: tuple[Text, ...] = ()
@@ -195,6 +196,7 @@ class Facts(Model):
     met_words: Texts
     unmet_words: Texts
     never: tuple[Text, ...] = ()
+    subjectless: tuple[Text, ...] = ()
 
 
 class Limits(Model):

@@ -6,6 +6,8 @@ arm and what it is called in parallel documents. The same documents are dealt on
 stored under a key of all that it depends on. Memory holds signatures and the words of clauses.
 """
 
+import re
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -33,12 +35,13 @@ from raicurate.transforms.policy_document import PolicyDocument
 from raicurate.transforms.policy_rows import declared_family, path_of, policy_of_row
 from raicurate.transforms.registry import Annotator
 
-VERSION = "2"
+VERSION = "3"
 """Raised when the same documents would be dealt otherwise, or other clauses found in them."""
 
 UNSEEN_RULE = "unseen_arm"
 """Stands as the rule of a document that is dropped because its clauses are held out."""
 
+_LETTER = re.compile(r"[^\W\d_]")
 _PARALLEL = pa.struct([pa.field("language", pa.string()), pa.field("text", pa.string())])
 
 CLAUSES = pa.schema(
@@ -241,6 +244,7 @@ class _Found:
     license: str
     clause: Clause
     words: str
+    edges: tuple[bool, bool]
 
 
 def _deal(
@@ -268,7 +272,14 @@ def _deal(
         unit_of.setdefault(document.id, []).append(unit.id)
         corpus = config.corpus(unit.corpus)
         found += [
-            _Found(unit.id, corpus.name, corpus.license, clause, _words(document, clause))
+            _Found(
+                unit.id,
+                corpus.name,
+                corpus.license,
+                clause,
+                _words(document, clause),
+                _edges(document, clause),
+            )
             for clause in clauses
         ]
     arms = deal_arms(signatures, _shares(config))
@@ -296,6 +307,15 @@ def _documents(
             columns = [documents.column(name).to_pylist() for name in names]
             for lang, identity, text, file, metadata in zip(langs, *columns, strict=True):
                 yield unit, policy_of_row(identity, text, lang, file, metadata), file, metadata
+
+
+def _edges(document: PolicyDocument, clause: Clause) -> tuple[bool, bool]:
+    """Returns whether a clause begins its block, and whether it ends it."""
+    spans = [block.span for block in document.blocks]
+    block = spans[max(bisect_right(spans, clause.span.start, key=lambda span: span.start) - 1, 0)]
+    before = document.text[block.start : clause.span.start]
+    after = document.text[clause.span.end : block.end]
+    return _LETTER.search(before) is None, _LETTER.search(after) is None
 
 
 def _words(document: PolicyDocument, clause: Clause) -> str:
@@ -359,7 +379,8 @@ def _parallel(
     """Returns what taught clauses are called in other languages.
 
     Two clauses say the same where their documents are of one family, in two languages, built of
-    the same blocks, and each is the only clause of its block, of the same modality. They are of
+    the same blocks, each is the only clause of its block, of the same modality, and all of them
+    begin their block, or end it, or are the whole of it. They are of
     one unit, so that a withdrawn document leaves nothing in the exercises of another unit.
     """
     words = {(one.clause.document, one.clause.id): one for one in found}
@@ -379,6 +400,10 @@ def _parallel(
             continue
         clauses = [words[member] for member in members]
         if len({one.clause.modality for one in clauses}) > 1:
+            continue
+        # Another sentence of the same block says something else.
+        edges = {(one.edges, one.clause.lead is None) for one in clauses}
+        if len(edges) > 1 or not any(clauses[0].edges):
             continue
         by_language = {one.clause.language: one for one in clauses}
         if len(by_language) < len(clauses):

@@ -121,7 +121,8 @@ def _sibling_words(subject: Subject, ring: Sequence[Subject], index: int, field:
             and text.lower() not in subject.whole.lower()
             and content_words(own, language).isdisjoint(content_words(text, language))
         ):
-            return text
+            # The one taken away may open its sentence, and this one not.
+            return (text[0].upper() if own[0].isupper() else text[0].lower()) + text[1:]
     return None
 
 

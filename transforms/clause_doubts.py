@@ -16,6 +16,7 @@ _DENSE = ("ja", "zh")
 _MAX_NAME_WORDS = 7
 _MIN_MEANING_WORDS = 3
 _MIN_MEANING_CHARS = 8
+_MIN_TOLD_WORDS = 4
 _MAX_CAPITALS = 4
 _TITLE = 0.7
 _CASED = ("de", "en", "es", "fr", "it", "pt")
@@ -108,7 +109,7 @@ class ClauseDoubts:
         return len(_QUOTES.findall(before)) % 2 == 1
 
     def _only_describes(self, text: ClauseText) -> bool:
-        """Returns whether the clause says what something allows or needs: "the tool lets ..."."""
+        """Returns whether the clause says what something allows or needs: "the tool allows ..."."""
         clause = text.clause
         assert clause.modal is not None
         if clause.modality not in DEONTIC or self._describing is None:
@@ -116,7 +117,8 @@ class ClauseDoubts:
         if not self._describing.search(text.words_on(clause.modal)):
             return False
         # "In order to foster safety, we encourage": the subject follows the last comma.
-        subject = _INNER_STOP.split(text.around(clause.modal)[0])[-1].strip()
+        until = f"{text.around(clause.modal)[0]} {text.words_on(clause.modal)}"
+        subject = _INNER_STOP.split(until)[-1].strip()
         return self._imposers is None or self._imposers.match(subject) is None
 
     def _is_detached(self, text: ClauseText) -> bool:
@@ -126,6 +128,9 @@ class ClauseDoubts:
         if clause.action is not None and clause.action.start == clause.modal.start:
             # An imperative; as the subject of a statement it would be followed by its verb.
             words = text.fields.get("action", "")
+            if self._language not in _DENSE and len(words.split()) < _MIN_TOLD_WORDS:
+                # "Open source software."
+                return True
             return self._stating is not None and self._stating.search(words) is not None
         if self._detaching is None:
             return False
@@ -190,6 +195,8 @@ class ClauseDoubts:
         if field == "action":
             return not is_balanced(words)
         if not self._opens(field, words) or not is_balanced(words):
+            return True
+        if words.rpartition(" ")[2].lower() in self._openers:
             return True
         if field != "rationale" and _INNER_STOP.search(_ASIDE.sub("", words)):
             return True

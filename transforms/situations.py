@@ -18,6 +18,7 @@ _MAX_ACT_CHARS = 400
 _MIN_DENSE = 4
 _MIN_FIELD_WORDS = 3
 _MIN_FACT_WORDS = 4
+_MIN_REASON_CHARS = 20
 _MAX_SUBJECT_WORDS = 10
 _MAX_NAME_WORDS = 8
 _STOP = re.compile(r"[:;,.!?、，；：。]|--")
@@ -43,6 +44,7 @@ class Grammar:
         self.leading = any_of(plan.leading, whole=False)
         self.connectives = any_of(words.facts.connectives, whole=False)
         self.never = any_of(words.facts.never, whole=False)
+        self.subjectless = any_of(words.facts.subjectless, whole=False)
         self.contrast = any_of(words.contrast, whole=False)
         self.because = any_of(words.because, whole=False)
         self.state = any_of(plan.states, whole=False)
@@ -210,6 +212,9 @@ class Situations:
             return found is not None and found.end() == len(words)
         if field == "rationale" and grammar.broad is not None and grammar.broad.search(words):
             return True
+        if field == "rationale" and len(words) < _MIN_REASON_CHARS and self._is_unclear(words):
+            # "To avoid it".
+            return True
         connective = grammar.connectives.match(words) if grammar.connectives is not None else None
         if connective is not None and not words[connective.end() :].strip(" ,:"):
             return True
@@ -256,6 +261,8 @@ class Situations:
         if frames and connective is not None:
             fact = words[connective.end() :].strip(" ,.。")
             if _STOP.search(fact) or not is_balanced(fact):
+                return None
+            if grammar.subjectless is not None and grammar.subjectless.match(fact):
                 return None
             if len(_WORD.findall(fact)) >= _MIN_FACT_WORDS:
                 whole = sentence(fact, grammar.language)
