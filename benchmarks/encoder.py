@@ -4,8 +4,8 @@
 
 Batches: passages of general documents, as the stage would see them, go through the encoder in four
 ways: batches of texts of like length (what the stage does), batches in the order of arrival, and
-Beam's `RunInference` with the handler for Hugging Face models, padded within each batch, without
-and with its buckets by length. Texts a CPU second of the whole process, one thread of torch.
+Beam's `RunInference` with the same model, padded within each batch, without and with its buckets
+by length. Texts a CPU second of the whole process, one thread of torch.
 
 Worth: with `--head`, what the head measured in the band when it was trained (`head.json`). It needs
 torch and transformers.
@@ -22,8 +22,7 @@ import apache_beam as beam
 import numpy as np
 import orjson
 import torch
-from apache_beam.ml.inference.base import PredictionResult, RunInference
-from apache_beam.ml.inference.huggingface_inference import HuggingFaceModelHandlerKeyedTensor
+from apache_beam.ml.inference.base import ModelHandler, PredictionResult, RunInference
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from transformers import AutoModel, AutoTokenizer
@@ -50,40 +49,49 @@ def passages(data: Path, count: int) -> list[str]:
     return found[:count]
 
 
-def pooled(
-    batch: Sequence[dict[str, torch.Tensor]], model: Any, *_: object
-) -> Iterable[PredictionResult]:
-    """Returns mean embeddings of a batch, padded to its longest text."""
-    longest = max(len(one["input_ids"]) for one in batch)
-    ids = torch.zeros((len(batch), longest), dtype=torch.long)
-    mask = torch.zeros((len(batch), longest), dtype=torch.long)
-    for row, one in enumerate(batch):
-        ids[row, : len(one["input_ids"])] = one["input_ids"]
-        mask[row, : len(one["input_ids"])] = 1
-    with torch.inference_mode():
-        hidden = model(input_ids=ids, attention_mask=mask).last_hidden_state
-        mean = (hidden * mask[:, :, None]).sum(dim=1) / mask.sum(dim=1)[:, None]
-    return [PredictionResult(None, row.numpy()) for row in mean]
+class Encoder(ModelHandler):  # type: ignore[misc]
+    """The encoder for `RunInference`.
+
+    Beam's own handler for Hugging Face models imports TensorFlow; its one for PyTorch does the same
+    as this, and wants equal lengths.
+    """
+
+    def __init__(self, folder: str, **batching: Any) -> None:
+        super().__init__(max_batch_size=32, **batching)
+        self._folder = folder
+
+    def load_model(self) -> Any:
+        """Returns the model, once for each process."""
+        return AutoModel.from_pretrained(self._folder).eval()
+
+    def run_inference(
+        self, batch: Sequence[torch.Tensor], model: Any, _: Any = None
+    ) -> Iterable[PredictionResult]:
+        """Returns mean embeddings of token ids, padded to the longest of the batch."""
+        longest = max(len(ids) for ids in batch)
+        ids = torch.zeros((len(batch), longest), dtype=torch.long)
+        mask = torch.zeros((len(batch), longest), dtype=torch.long)
+        for row, own in enumerate(batch):
+            ids[row, : len(own)] = own
+            mask[row, : len(own)] = 1
+        with torch.inference_mode():
+            hidden = model(input_ids=ids, attention_mask=mask).last_hidden_state
+            mean = (hidden * mask[:, :, None]).sum(dim=1) / mask.sum(dim=1)[:, None]
+        return [PredictionResult(None, row.numpy()) for row in mean]
 
 
 def by_run_inference(folder: Path, texts: Sequence[str], buckets: bool) -> None:
     """Embeds texts in a Beam pipeline."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    by_length = {
-        "batch_length_fn": lambda one: len(one["input_ids"]), "batch_bucket_boundaries": BUCKETS,
-    }  # fmt: skip
-    handler = HuggingFaceModelHandlerKeyedTensor(
-        str(folder), AutoModel, "pt", inference_fn=pooled, max_batch_size=32,
-        **(by_length if buckets else {}),
-    )  # fmt: skip
+    by_length = {"batch_length_fn": len, "batch_bucket_boundaries": BUCKETS} if buckets else {}
 
-    def tensors(text: str) -> dict[str, torch.Tensor]:
-        ids = tokenizer(text, truncation=True, max_length=MAX_TOKENS)["input_ids"]
-        return {"input_ids": torch.tensor(ids)}
+    def tokens(text: str) -> torch.Tensor:
+        return torch.tensor(tokenizer(text, truncation=True, max_length=MAX_TOKENS)["input_ids"])
 
     options = PipelineOptions([], save_main_session=False)
     with beam.Pipeline(runner=FnApiRunner(), options=options) as pipeline:
-        pipeline | beam.Create(texts) | beam.Map(tensors) | RunInference(handler)
+        handler = Encoder(str(folder), **by_length)
+        pipeline | beam.Create(texts) | beam.Map(tokens) | RunInference(handler)
 
 
 def measured(embed: Callable[[], object], texts: int) -> str:

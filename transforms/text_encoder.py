@@ -54,6 +54,9 @@ class TextEncoder:
         self._torch = torch
         if threads is not None:
             torch.set_num_threads(threads)
+        # Heads that embeddings do not need may be missing; a run's log is no place for that.
+        transformers.utils.logging.set_verbosity_error()
+        transformers.utils.logging.disable_progress_bar()
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         try:
             self._tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
