@@ -8,6 +8,7 @@ from raicurate.transforms.annotate import annotate, normalized_languages
 from raicurate.transforms.registry import Annotator
 from raicurate.transforms.schema import ANNOTATIONS, SOURCE
 
+HIT = {"hazard": "hate", "hits": 2, "distinct": 1}
 SECRET = "a sentence that no log may hold"
 
 
@@ -171,6 +172,23 @@ def test_a_declared_language_is_not_detected_again():
     assert language.batches == [["two"]]
     assert annotations.column("lang").to_pylist() == ["de", "sw", "pt"]
     assert annotations.column("lang_score").to_pylist() == [None, pytest.approx(0.03), None]
+
+
+class LanguageAndLexicon(Language):
+    columns = ("lang", "lexicon")
+
+    def annotate(self, batch):
+        languages, _ = super().annotate(batch)
+        return [languages, pa.array([[HIT]] * batch.num_rows)]
+
+
+def test_lists_beside_a_language_stay_with_their_documents():
+    """What a detector says besides the language is null where it was not asked."""
+    annotations = annotate(
+        documents("one", "two", "three", langs=["de", None, None]), [LanguageAndLexicon()]
+    )
+    assert annotations.column("lang").to_pylist() == ["de", "sw", "sw"]
+    assert annotations.column("lexicon").to_pylist() == [None, [HIT], [HIT]]
 
 
 def test_all_declared_or_none_declared():

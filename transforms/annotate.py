@@ -83,10 +83,13 @@ def _detect_language(
     detected = _run(annotator, batch.filter(unknown), own)
     for row, failure in own.items():
         failures.setdefault(rows[row].as_py(), failure)
+    place = pc.replace_with_mask(
+        pa.nulls(batch.num_rows, pa.int64()), unknown, pa.array(range(len(rows)), pa.int64())
+    )
     arrays = []
     for name, array in zip(annotator.columns, detected, strict=True):
-        known = declared if name == "lang" else pa.nulls(batch.num_rows, _TYPES[name])
-        arrays.append(pc.replace_with_mask(known, unknown, array.cast(_TYPES[name])))
+        found = array.cast(_TYPES[name]).take(place)
+        arrays.append(pc.coalesce(declared, found) if name == "lang" else found)
     return arrays
 
 
