@@ -197,9 +197,7 @@ def register(
     def add(read_function: ReadFunction) -> ReadFunction:
         if format in _READERS:
             raise ValueError(f"the format {format!r} has a reader already")
-        _READERS[format] = Reader(
-            format, suffixes, read_function, compressed, splittable, needs
-        )
+        _READERS[format] = Reader(format, suffixes, read_function, compressed, splittable, needs)
         return read_function
 
     return add

@@ -121,10 +121,14 @@ def _without_running_heads(pages: list[list[_Line]]) -> None:
     edges: Counter[str] = Counter()
     for page in pages:
         edges.update({line.key for line in (*page[:_EDGE_LINES], *page[-_EDGE_LINES:])})
+
+    def is_running(line: _Line) -> bool:
+        return edges[line.key] >= _REPEATED or _PAGE.fullmatch(line.text) is not None
+
     for page in pages:
         for place in (0, -1):
             for _ in range(_EDGE_LINES):
-                if page and (edges[page[place].key] >= _REPEATED or _PAGE.fullmatch(page[place].text)):
+                if page and is_running(page[place]):
                     del page[place]
 
 
