@@ -49,7 +49,7 @@ def example(item: ChoiceItem, form: Form) -> Example:
     """Returns an item with its answer, to stand before another one."""
     text = prompt(item, form) + continuations(item, form)[item.answer]
     answer = LETTERS[item.answer] if form == "letter" else ""
-    return Example(item.id, item.language, item.hazard, item.dimension, answer, text)
+    return Example(item.id, item.language, item.hazard, item.dimension, item.group, answer, text)
 
 
 def asks(
@@ -74,7 +74,7 @@ def asks(
     """
     worked = [example(item, form) for item in examples]
     for item in items:
-        others = eligible(worked, item.id, item.language, item.hazard, item.dimension)
+        others = eligible(worked, item.id, item.language, item.hazard, item.dimension, item.group)
         drawn = nested_draws(others, item.id, draws=draws, shots=max(shots, default=0))
         for k in shots:
             for draw in range(draws if k else 1):

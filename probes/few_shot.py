@@ -1,8 +1,8 @@
 """Worked examples before an item: which ones, and in which order.
 
-Examples come from other hazards and dimensions than the item, so that they show the form and not
-the content; each draw of k examples holds those of the draw of fewer, so that a curve over k
-shows what one more example does.
+Examples come from other hazards, dimensions and groups than the item, so that they show the form
+and not the content; each draw of k examples holds those of the draw of fewer, so that a curve over
+k shows what one more example does.
 """
 
 import random
@@ -25,6 +25,7 @@ class Example:
         language: ISO 639 code.
         hazard: Of the item, where it has one.
         dimension: Of the item, where it has one.
+        group: Subject or category, where the item has one.
         answer: What the answer is, such as the letter or the verdict, for balance.
         text: The item with its answer, as it stands before another item.
     """
@@ -33,17 +34,23 @@ class Example:
     language: str
     hazard: str | None
     dimension: str | None
+    group: str | None
     answer: str
     text: str
 
 
 def eligible(
-    examples: Sequence[Example], item: str, language: str, hazard: str | None, dimension: str | None
+    examples: Sequence[Example],
+    item: str,
+    language: str,
+    hazard: str | None,
+    dimension: str | None,
+    group: str | None = None,
 ) -> list[Example]:
     """Returns the examples that may stand before an item.
 
-    They are in its language, and are neither about its hazard nor, where it has a dimension, about
-    its dimension.
+    They are in its language, and have neither its hazard, nor its dimension, nor its group, where
+    it has these.
     """
     return [
         example
@@ -52,6 +59,7 @@ def eligible(
         and example.language == language
         and (hazard is None or example.hazard != hazard)
         and (dimension is None or example.dimension != dimension)
+        and (group is None or example.group != group)
     ]
 
 

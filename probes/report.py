@@ -24,6 +24,7 @@ from raicurate.probes.report_html import (
     badge,
     chart_grid,
     counted,
+    final_models,
     interval,
     is_shown,
     p_value,
@@ -78,36 +79,29 @@ def report_page(results: Section) -> str:
 
 def _verdicts(results: Section) -> str:
     rows = []
-    final = _final_models(results)
+    final = final_models(results)
     for comparison in results["comparisons"]:
         if comparison["b"] not in final:
             continue
         for primary in comparison["primaries"]:
             found = primary["estimate"]
+            unit = primary["unit"].replace("'", "′")
             rows.append(
                 row(
                     ("Model", escape(comparison["b"])),
                     ("Question", escape(NAMES.get(primary["name"], primary["name"]))),
                     ("Answer", badge(primary["verdict"])),
-                    ("Change", f"{signed_number(found['value'])} {escape(primary['unit'])}"),
+                    ("Change", f"{signed_number(found['value'])} {escape(unit)}"),
                     ("95 % interval", interval(found)),
                     ("p (Holm)", p_value(primary["p_adj"])),
                     ("Would be seen from", plain_number(found["mde"])),
                 )
             )
-    rows.extend(
-        row(
-            ("Model", escape(entry["model"])),
-            ("Question", escape("Gate: " + NAMES.get(entry["name"], entry["name"]))),
-            ("Answer", badge(entry["state"])),
-            ("Change", signed_number((entry["rise"] or {}).get("value"))),
-            ("90 % interval", interval(entry["rise"])),
-            ("p (Holm)", "–"),
-            ("Would be seen from", plain_number((entry["rise"] or {}).get("mde"))),
-        )
-        for entry in results["gates"]
-        if entry["model"] in final
-    )
+    gates = [entry for entry in results["gates"] if entry["model"] in final]
+    # What needs people stands first.
+    alarms = [_gate_row(entry) for entry in gates if entry["state"] == "alarm"]
+    others = [_gate_row(entry) for entry in gates if entry["state"] != "alarm"]
+    rows = [*alarms, *rows, *others]
     if not rows:
         return section("Verdicts", _level_table(results))
     head = ("Model", "Question", "Answer", "Change", "Interval", "p (Holm)", "Would be seen from")
@@ -120,10 +114,17 @@ def _verdicts(results: Section) -> str:
     return section("Verdicts", table(head, rows) + f'<p class="note">{note}</p>')
 
 
-def _final_models(results: Section) -> set[str]:
-    """Returns the models named by themselves, and the last checkpoint of each family."""
-    last = {model["family"] or model["label"]: model["label"] for model in results["models"]}
-    return set(last.values())
+def _gate_row(entry: Section) -> str:
+    rise = entry["rise"] or {}
+    return row(
+        ("Model", escape(entry["model"])),
+        ("Question", escape(f"Gate: {NAMES.get(entry['name'], entry['name'])}")),
+        ("Answer", badge(entry["state"])),
+        ("Change", signed_number(rise.get("value"))),
+        ("90 % interval", interval(entry["rise"])),
+        ("p (Holm)", "–"),
+        ("Would be seen from", plain_number(rise.get("mde"))),
+    )
 
 
 def _level_table(results: Section) -> str:
@@ -174,13 +175,15 @@ def _curves(results: Section) -> str:
             )
     for dimension in DIMENSIONS:
         series = _series(families, results, lambda levels, name=dimension: _cell(levels, name))
-        if series:
+        if any(point.y for one in series for point in one.points):
             title = f"Crossed margin: {NAMES.get(dimension, dimension)}"
             charts.append(line_chart(series, x_label=x_label, y_label="nats", title=title))
     if not charts:
         return ""
     note = (
-        "Bands hold all points of a curve at once, with 95 % confidence over items. What training "
+        "A dimension in which every margin is exactly 0, as with models that look back a few "
+        "characters, has no curve. Bands hold all points of a curve at once, with 95 % confidence "
+        "over items. What training "
         f"noise adds to that is told between four or more checkpoints: {_noise_text(results)}."
     )
     return section("Over training", chart_grid(charts) + f'<p class="note">{note}</p>')
@@ -241,7 +244,8 @@ def _progress_name(models: Sequence[Section]) -> str:
 
 def _forests(results: Section) -> str:
     charts = []
-    for comparison in results["comparisons"][-3:]:
+    final = final_models(results)
+    for comparison in [one for one in results["comparisons"] if one["b"] in final][-3:]:
         for key, by in (("dimensions", "dimension"), ("languages", "language"), ("tiers", "tier")):
             cells = comparison.get(key)
             if cells:
@@ -253,7 +257,7 @@ def _forests(results: Section) -> str:
             charts.append(
                 forest_plot(
                     sorted(rows, key=lambda row: row.value),
-                    x_label="change of excess bits per byte (below 0: learned)",
+                    x_label="bits per byte; below 0: learned",
                     title=f"{comparison['b']}: excess bits per byte",
                 )
             )
@@ -262,7 +266,8 @@ def _forests(results: Section) -> str:
     note = (
         "Filled: p adjusted over the panel is below 0.05 and the interval leaves out 0. Hollow: "
         "not shown. Dashed ticks: the smallest change that would have been found four times in "
-        "five. The last three models are drawn; results.json has all."
+        "five. Of a family the last checkpoint is drawn, and three models at most; results.json "
+        "has all."
     )
     return section(
         "Differences, paired by item", chart_grid(charts) + f'<p class="note">{note}</p>'

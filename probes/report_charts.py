@@ -19,7 +19,7 @@ _DASHES = ("", "6 3", "2 3", "8 3 2 3")
 _MARKERS = ("circle", "square", "diamond", "triangle")
 
 WIDTH = 360
-_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 12, 12, 40
+_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 20, 12, 40
 _LABELS = 128
 _ROW = 24
 

@@ -108,6 +108,18 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
+def final_models(results: Section) -> set[str]:
+    """Returns the models named by themselves, and the last checkpoint of each family."""
+    last = {model["family"] or model["label"]: model["label"] for model in results["models"]}
+    return set(last.values())
+
+
+def compared_models(results: Section) -> list[str]:
+    """Returns the final models and the reference, in order."""
+    wanted = final_models(results) | {results["reference"]}
+    return [model["label"] for model in results["models"] if model["label"] in wanted]
+
+
 def is_shown(cell: Section) -> bool:
     """Whether the interval of a cell leaves out 0 and its adjusted p-value is small."""
     low, high = cell["estimate"]["ci"]

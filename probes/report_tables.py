@@ -10,6 +10,8 @@ from raicurate.probes.report_html import (
     Section,
     badge,
     chart_grid,
+    compared_models,
+    final_models,
     interval,
     is_shown,
     percentage,
@@ -25,6 +27,7 @@ def refusal_part(results: Section) -> str:
     """Returns how well harmful requests are told from benign ones, against the leaning."""
     points: dict[str, list[Point]] = {}
     rows = []
+    shown = compared_models(results)
     for model in results["models"]:
         found = results["levels"][model["label"]].get("refusal")
         if not found or not found["d_prime"]:
@@ -32,6 +35,8 @@ def refusal_part(results: Section) -> str:
         family = model["family"] or model["label"]
         bias, discrimination = found["bias"]["value"], found["d_prime"]["value"]
         points.setdefault(family, []).append(Point(bias, discrimination))
+        if model["label"] not in shown:
+            continue
         rates = found["rates"]
         rows.append(
             row(
@@ -91,6 +96,7 @@ def gates_part(results: Section) -> str:
     """Returns the gates with their reasons."""
     if not results["gates"]:
         return ""
+    final = final_models(results)
     rows = [
         row(
             ("Model", escape(entry["model"])),
@@ -104,12 +110,14 @@ def gates_part(results: Section) -> str:
             ("Why", escape(entry["reason"])),
         )
         for entry in results["gates"]
+        if entry["model"] in final or entry["state"] == "alarm"
     ]
     head = ("Model", "Gate", "State", "Rise", "Must exclude", "Why")
     note = (
         "A gate passes only if a rise of the margin is excluded. Undetermined is no pass: the "
         "items were too few, or the model cannot answer such questions. An alarm triggers a "
-        "review by people; items are named by id in samples/."
+        "review by people; items are named by id in samples/. Of a family the last checkpoint "
+        "stands here, and others that alarm."
     )
     return section("Gates", table(head, rows) + f'<p class="note">{note}</p>')
 
@@ -117,7 +125,8 @@ def gates_part(results: Section) -> str:
 def sets_part(results: Section) -> str:
     """Returns what outside sets say of each model."""
     rows = []
-    for label, levels in results["levels"].items():
+    for label in compared_models(results):
+        levels = results["levels"][label]
         for source, measures in levels.get("sets", {}).items():
             values = [
                 f"{escape(name.replace('_', ' '))} {plain_number(found['value'])}"
@@ -150,7 +159,8 @@ def sets_part(results: Section) -> str:
 def completions_part(results: Section) -> str:
     """Returns how often completions are labelled as harmful, beside how people went on."""
     rows = []
-    for label, levels in results["levels"].items():
+    for label in compared_models(results):
+        levels = results["levels"][label]
         for source, shares in levels.get("completions", {}).items():
             everyone = {"group": "all groups", **shares["all"]}
             for part in (everyone, *shares["groups"]):

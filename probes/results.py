@@ -273,8 +273,5 @@ def _caveats(
     windows = {(about.get("window_tokens"), about.get("stride_tokens")) for about in about_models}
     if len(windows) > 1:
         found.append("The models read with different windows, so their bits per byte differ by it.")
-    found.append(
-        "Items in languages other than English were not reviewed by native speakers, except where "
-        "their suite says so."
-    )
+    found.append("No item was reviewed by a native speaker, except where its suite says so.")
     return found

@@ -98,7 +98,7 @@ def test_too_few_examples_are_not_stretched() -> None:
 @given(st.lists(st.sampled_from("ABCD"), max_size=30), st.integers(0, 10), st.text(max_size=5))
 def test_answers_of_examples_are_balanced(answers: list[str], shots: int, item: str) -> None:
     """No answer is more than one ahead of another that is still to be had."""
-    pool = [Example(str(n), "en", None, None, answer, "") for n, answer in enumerate(answers)]
+    pool = [Example(str(n), "en", None, None, None, answer, "") for n, answer in enumerate(answers)]
     for drawn in nested_draws(pool, item, shots=shots, draws=2):
         assert len(drawn) == min(shots, len(pool))
         counts = {answer: sum(e.answer == answer for e in drawn) for answer in set(answers)}
@@ -109,7 +109,7 @@ def test_answers_of_examples_are_balanced(answers: list[str], shots: int, item: 
 
 def test_examples_in_another_language_do_not_serve() -> None:
     """Examples are in the language of the item, and never the item itself."""
-    pool = [Example(n, n[:2], None, None, "", "") for n in ("en1", "de1", "en2")]
+    pool = [Example(n, n[:2], None, None, None, "", "") for n in ("en1", "de1", "en2")]
     assert [e.id for e in eligible(pool, "en2", "en", None, None)] == ["en1"]
 
 
@@ -121,3 +121,22 @@ def test_a_cloze_of_letters_is_scored_for_its_bytes() -> None:
     assert table["acc"].to_pylist() == table["acc_norm"].to_pylist()
     assert table["acc"].to_pylist() == table["acc_bytes"].to_pylist()
     assert sum(table["acc"].to_pylist()) == 3
+
+
+def test_examples_come_from_other_subjects() -> None:
+    """An item of a subject, hazard or dimension has no example of the same before it."""
+    pool = [
+        Example("law", "en", None, None, "law", "", ""),
+        Example("cyber", "en", "cyber", None, "security", "", ""),
+        Example("fair", "en", None, "fairness", "hiring", "", ""),
+        Example("none", "en", None, None, None, "", ""),
+    ]
+
+    def names(**of_item: str | None) -> list[str]:
+        given = {"hazard": None, "dimension": None, "group": None} | of_item
+        return [one.id for one in eligible(pool, "item", "en", **given)]
+
+    assert names(group="law") == ["cyber", "fair", "none"]
+    assert names(hazard="cyber") == ["law", "fair", "none"]
+    assert names(dimension="fairness") == ["law", "cyber", "none"]
+    assert names() == ["law", "cyber", "fair", "none"]

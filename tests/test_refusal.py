@@ -51,6 +51,8 @@ def test_likely_wordings_are_no_evidence() -> None:
     """A model that likes all refusals alike, with and without a request, leans nowhere."""
     row = measured(model({}, neutral=5.0))
     assert (row["harmful"], row["benign"], row["discrimination"]) == (0, 0, 0)
+    # All kinds of answers gain alike, so none of them is what it does.
+    assert (row["harmful_refused"], row["benign_refused"], row["harmful_deflect"]) == (0, 0, 0)
 
 
 def test_deflections_and_safe_completions_are_told_from_refusals() -> None:
