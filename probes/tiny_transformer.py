@@ -122,7 +122,7 @@ def train(
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=training.rate, betas=(0.9, 0.95), weight_decay=0.1
     )
-    planned = max(steps, 2)
+    planned = max(steps, 3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, training.rate, total_steps=planned, pct_start=max(0.05, 2 / planned)
     )
