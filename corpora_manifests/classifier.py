@@ -1,5 +1,6 @@
 """The manifest of a classifier: from which labelled sets, split how, and trained with what."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -73,7 +74,10 @@ class SentenceGroup(Model):
         text_type: What they are.
         stance: Their stance.
         hazards: What they are about.
-        texts: `{one}` stands for a person or an adjective, `{many}` for a group of people.
+        texts: `{one}` stands for a person or an adjective, `{many}` for a group of people, and the
+            name of a list of `words` for one of them.
+        words: Words by name of their list, from which places are filled.
+        fillings: A sentence with places is used with so many fillings.
     """
 
     lang: str
@@ -81,6 +85,20 @@ class SentenceGroup(Model):
     stance: Stance | Literal["none"]
     hazards: tuple[Hazard, ...] = ()
     texts: tuple[str, ...] = Field(min_length=1)
+    words: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    fillings: int = Field(default=4, ge=1, le=100)
+
+    @model_validator(mode="after")
+    def _places_known(self) -> "SentenceGroup":
+        known = {"one", "many", *self.words}
+        for text in self.texts:
+            unknown = sorted(set(re.findall(r"\{(.*?)\}", text)) - known)
+            if unknown:
+                raise ValueError(
+                    f"a sentence has a place {unknown[0]!r} that no list of `words` fills; add the "
+                    "list or correct the place"
+                )
+        return self
 
 
 class SentenceFile(Model):
@@ -99,25 +117,67 @@ def load_sentences(path: Path) -> SentenceFile:
     return validated(SentenceFile, read_yaml(path), str(path))
 
 
-IdentityWords = dict[str, dict[Literal["one", "many"], tuple[str, ...]]]
-"""Neutral words for people by language and number."""
+class Inflected(Model):
+    """Words that differ in their endings alone.
+
+    Attributes:
+        stems: What they begin with.
+        one: Endings of a single person or an adjective.
+        many: Endings of several persons.
+    """
+
+    stems: tuple[str, ...] = Field(min_length=1)
+    one: tuple[str, ...] = ()
+    many: tuple[str, ...] = ()
+
+
+class IdentityWords(Model):
+    """Neutral words for groups of people in one language, in lower case.
+
+    Attributes:
+        one: Words for a single person, and adjectives.
+        many: Words for several persons.
+        inflected: More of both, by stem and ending. Where both numbers share a form, `many` holds
+            if it is written out there, else `one`.
+        person: Words for any person, which say nothing more beside a word of `one`.
+        people: Words for any people, likewise.
+    """
+
+    one: tuple[str, ...] = ()
+    many: tuple[str, ...] = ()
+    inflected: tuple[Inflected, ...] = ()
+    person: tuple[str, ...] = ()
+    people: tuple[str, ...] = ()
+
+    def listed(self) -> dict[str, list[str]]:
+        """Returns the words by kind, endings joined to their stems."""
+        found = {"one": set(self.one), "many": set(self.many)}
+        for words in self.inflected:
+            for stem in words.stems:
+                found["one"] |= {stem + ending for ending in words.one} - found["many"]
+                found["many"] |= {stem + ending for ending in words.many} - found["one"]
+        return {
+            **{number: sorted(words) for number, words in found.items()},
+            "person": sorted(self.person),
+            "people": sorted(self.people),
+        }
 
 
 def load_identity_terms(path: Path) -> dict[str, dict[str, list[str]]]:
-    """Returns the neutral words for groups of people in a YAML file, by language and number.
+    """Returns the neutral words for groups of people in a YAML file, by language and kind.
 
     Raises:
         ManifestError: The file is not valid.
     """
     terms = validated(IdentityTermFile, read_yaml(path), str(path)).identity_terms
-    return {lang: {n: list(words) for n, words in own.items()} for lang, own in terms.items()}
+    return {lang: own.listed() for lang, own in terms.items()}
 
 
 class IdentityTermFile(Model):
     """Neutral words for groups of people."""
 
     license: str = Field(min_length=1)
-    identity_terms: IdentityWords
+    identity_terms: dict[str, IdentityWords]
 
 
 class RatingFile(Model):

@@ -19,25 +19,30 @@ Severity = Annotated[int, Field(ge=0, le=5)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
+PLAIN_THRESHOLD = 0.5
+"""Holds where neither the policy nor the model behind a score says from where on it counts."""
+
+
 class Thresholds(Model):
     """From which score on a hazard counts, by hazard and language.
 
-    The most specific value holds: hazard and language, hazard, language, default.
+    The most specific value holds: hazard and language, hazard, language, default, and where none is
+    set the one that the model was given when it was trained, by language and kind of text.
 
     Attributes:
-        default: For all hazards and languages.
+        default: For all hazards and languages; by default the model's own.
         languages: By language.
         hazards: By hazard.
         by_hazard_and_language: By hazard, then by language.
     """
 
-    default: Share = 0.5
+    default: Share | None = None
     languages: dict[str, Share] = Field(default_factory=dict)
     hazards: dict[Hazard, Share] = Field(default_factory=dict)
     by_hazard_and_language: dict[Hazard, dict[str, Share]] = Field(default_factory=dict)
 
-    def of(self, hazard: Hazard, lang: str | None) -> float:
-        """Returns the threshold for a hazard in a language."""
+    def of(self, hazard: Hazard, lang: str | None) -> float | None:
+        """Returns the threshold for a hazard in a language; None for the model's own."""
         if lang is not None:
             specific = self.by_hazard_and_language.get(hazard, {})
             if lang in specific:

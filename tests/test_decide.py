@@ -215,6 +215,19 @@ def test_thresholds_differ_by_hazard_and_language():
     assert found == [german, elsewhere, elsewhere]
 
 
+def test_without_a_threshold_of_the_policy_that_of_the_model_holds():
+    """A hazard then counts from the score on that its model names, or from one half."""
+    entries = [hazard(score=0.4), hazard(score=0.4) | {"threshold": 0.35}]
+    entries += [hazard(score=0.6), hazard(score=0.6) | {"threshold": 0.65}]
+
+    def counts(**policy):
+        return [len(d["active_hazards"]) for d in decided([row(e) for e in entries], **policy)]
+
+    assert counts() == [0, 1, 1, 0]
+    assert counts(thresholds={"languages": {"de": 0.1}}) == [0, 1, 1, 0]
+    assert counts(thresholds={"default": 0.5}) == [0, 0, 1, 1]
+
+
 def test_a_score_that_equals_its_threshold_counts():
     """Also where the number has no exact float32, as 0.3."""
     rows = [row(hazard(score=0.3)), row(hazard(score=float(np.nextafter(np.float32(0.3), 0))))]

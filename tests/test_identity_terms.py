@@ -1,6 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raicurate.corpora_manifests.classifier import IdentityWords
 from raicurate.transforms.identity_terms import IdentityTerms
 from raicurate.transforms.misspell import misspelled
 
@@ -32,3 +33,34 @@ def test_misspellings_can_be_repeated(line, seed):
     changed = misspelled(line, seed)
     assert changed == misspelled(line, seed)
     assert changed.count(" ") <= line.count(" ")
+
+
+def test_words_for_any_person_join_a_placeholder():
+    """A group is named alike by an adjective and a noun, by a noun alone, or by two words."""
+    terms = IdentityTerms(
+        {"en": {"one": ["tall", "dane"], "many": [], "person": ["person"], "people": ["people"]}},
+        "en",
+    )
+    assert terms.replaced(
+        ["a tall person", "a dane", "a tall dane", "tall people", "a person"]
+    ) == [
+        "a xgroup",
+        "a xgroup",
+        "a xgroup",
+        "xgroups",
+        "a person",
+    ]
+
+
+def test_words_are_listed_by_stem_and_ending():
+    """Endings are joined to stems; a form that is written out keeps its number."""
+    words = IdentityWords.model_validate(
+        {
+            "one": ["dame"],
+            "many": ["großen"],
+            "inflected": [{"stems": ["groß"], "one": ["", "e", "en"], "many": ["e"]}],
+        }
+    )
+    listed = words.listed()
+    assert listed["one"] == ["dame", "groß", "große"]
+    assert listed["many"] == ["großen"]

@@ -4,7 +4,7 @@ import random
 import numpy as np
 import pytest
 
-from raicurate.corpora_manifests.classifier import ClassifierManifest
+from raicurate.corpora_manifests.classifier import ClassifierManifest, load_sentences
 from raicurate.corpora_manifests.errors import ContractError, ManifestError
 from raicurate.transforms.harm_model import DESCRIPTION, PASSAGE, SCREEN, HarmModel
 from raicurate.transforms.labelled_sets import digests, read_examples
@@ -191,3 +191,24 @@ def test_a_balanced_set_counts_both_kinds_alike(tmp_path):
     clear = np.array([example.stance == "none" for example in examples])
     assert weights[clear].sum() == pytest.approx(weights[~clear].sum())
     assert weights.sum() == pytest.approx(len(examples))
+
+
+def test_places_are_filled_with_words(tmp_path):
+    """A place may hold one of a list of words, and a place without a list is an error."""
+    (tmp_path / "terms.yaml").write_text(
+        "license: CC0-1.0\nidentity_terms: {en: {one: [tall], many: [giants]}}"
+    )
+    group = {"lang": "en", "text_type": "statement", "stance": "none", "fillings": 12}
+    group |= {"texts": ["{many} like {fruit} and {fruit}."], "words": {"fruit": ["figs", "limes"]}}
+    path = tmp_path / "own.yaml"
+    path.write_text(json.dumps({"license": "CC0-1.0", "groups": [group]}))
+    manifest = small_manifest(tmp_path, identity_terms="terms.yaml", folder=str(tmp_path))
+    own = manifest.sets[0].model_copy(
+        update={"name": "own", "path": "own.yaml", "form": "sentences", "stances": "none"}
+    )
+    texts = {e.text for e in read_examples(manifest.model_copy(update={"sets": (own,)}))}
+    assert "giants like figs and limes." in texts
+    assert len(texts) <= 4
+    path.write_text(json.dumps({"license": "CC0-1.0", "groups": [group | {"words": {}}]}))
+    with pytest.raises(ManifestError, match="fruit"):
+        load_sentences(path)

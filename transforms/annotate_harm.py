@@ -17,6 +17,7 @@ from raicurate.corpora_manifests.vocabulary import HAZARDS, STANCES
 from raicurate.transforms.harm_flags import flags_of
 from raicurate.transforms.harm_model import SHIPPED, HarmModel, PassageScores
 from raicurate.transforms.harm_screen import screened
+from raicurate.transforms.harm_text import is_long
 from raicurate.transforms.labelled_sets import draw
 from raicurate.transforms.registry import Annotator, register
 from raicurate.transforms.schema import ANNOTATED_HAZARD, HARM_STAGE
@@ -46,6 +47,7 @@ class Entry(NamedTuple):
     end: int
     target: bool
     threat: bool
+    threshold: float | None = None
 
 
 class Stage(NamedTuple):
@@ -107,7 +109,7 @@ class HarmAnnotator(Annotator):
             scores = self._model.passage_scores(
                 pieces, [languages[document] for document in stage.document]
             )
-            return self._columns(measured, stage, pieces, scores)
+            return self._columns(texts, languages, measured, stage, pieces, scores)
 
     def _sent_on(
         self,
@@ -146,6 +148,8 @@ class HarmAnnotator(Annotator):
 
     def _columns(
         self,
+        texts: Sequence[str],
+        languages: Sequence[str],
         measured: Sequence[bool],
         stage: Stage,
         pieces: Sequence[str],
@@ -167,6 +171,15 @@ class HarmAnnotator(Annotator):
             score = float(values[passage, stance, hazard])
             if score > strongest.get(key, (0.0, 0))[0]:
                 strongest[key] = (score, int(passage))
+        thresholds = [
+            self._model.threshold(lang, kind, is_long(text, lang))
+            for lang, kind, text in zip(
+                [languages[document] for document in stage.document],
+                scores.kind.tolist(),
+                [texts[document] for document in stage.document],
+                strict=True,
+            )
+        ]
         flags = {
             passage: flags_of(pieces[passage])
             for passage in sorted({passage for _, passage in strongest.values()})
@@ -181,6 +194,7 @@ class HarmAnnotator(Annotator):
                 stage.end[passage],
                 flags[passage].target,
                 flags[passage].threat,
+                thresholds[passage] if stance == INTENT else None,
             )
             found[document].append(entry)
         mask = ~np.array(measured, dtype=bool)

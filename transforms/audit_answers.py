@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from raicurate.corpora_manifests.policy import Gravity, Policy
+from raicurate.corpora_manifests.policy import PLAIN_THRESHOLD, Gravity, Policy
 from raicurate.corpora_manifests.vocabulary import STANCES
 from raicurate.transforms.annotate_harm import HarmAnnotator
 
@@ -48,10 +48,18 @@ def ask(
             row = low + offset
             score[row] = np.nan if value is None else value
             for entry in entries:
-                if entry["score"] >= policy.thresholds.of(entry["hazard"], languages[row]):
+                if counts(entry, policy, languages[row]):
                     stances[row, STANCES.index(entry["stance"])] = True
                     severity[row] = max(severity[row], severity_of(entry, policy))
     return Answers(score, stances, severity)
+
+
+def counts(entry: Mapping[str, Any], policy: Policy, lang: str) -> bool:
+    """Whether a found hazard reaches its threshold: that of the policy, else the model's own."""
+    threshold = policy.thresholds.of(entry["hazard"], lang)
+    if threshold is None:
+        threshold = entry.get("threshold")
+    return bool(entry["score"] >= (PLAIN_THRESHOLD if threshold is None else threshold))
 
 
 def severity_of(entry: Mapping[str, Any], policy: Policy) -> int:

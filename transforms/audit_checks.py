@@ -93,16 +93,18 @@ def calibration(check: str, subject: str, scores: np.ndarray, truth: np.ndarray)
     return Figure(check, subject, value, texts=len(truth))
 
 
-def gap(check: str, subject: str, hits: np.ndarray, groups: Sequence[str]) -> Figure:
+def gap(
+    check: str, subject: str, hits: np.ndarray, groups: Sequence[str], fewest: int = FEWEST
+) -> Figure:
     """Returns the difference between the groups with the largest and the smallest share.
 
-    Groups of fewer than `FEWEST` texts do not count: chance alone would set them apart.
+    Groups of fewer than `fewest` texts do not count: chance alone would set them apart.
     """
     names = np.array(groups)
     shares = [
         float(hits[names == name].mean())
         for name in sorted(set(groups))
-        if (names == name).sum() >= FEWEST
+        if (names == name).sum() >= fewest
     ]
     value = max(shares) - min(shares) if len(shares) > 1 else None
     return Figure(check, subject, value, texts=len(hits))

@@ -28,6 +28,7 @@ from raicurate.transforms.audit_checks import (
 from raicurate.transforms.audit_severity import severities
 from raicurate.transforms.harm_model import HarmModel
 from raicurate.transforms.harm_screen import screened
+from raicurate.transforms.harm_text import is_long
 from raicurate.transforms.labelled_sets import Example, draw
 
 PREVALENCES = (0.02, 0.04)
@@ -35,6 +36,10 @@ PREVALENCES = (0.02, 0.04)
 
 SAMPLE = 0.05
 """Share of the cleared documents that an audit sends on; a run sends on fewer (1 %)."""
+
+FEWEST_OF_TARGET = 10
+"""Target groups of functional tests with fewer texts do not count. The held-out functionality that
+is not hateful has 10 to 20 texts for each, so that a gap of one step in ten may be chance."""
 
 FEWEST_CALIBRATED = 100
 """A language and kind of text with fewer texts has no calibration error worth showing."""
@@ -94,6 +99,7 @@ def functionalities(tests: Sequence[Example], answers: Answers) -> list[Figure]:
                 f"HateCheck {lang}, not hateful",
                 flagged[benign],
                 [targets[row] for row in benign],
+                FEWEST_OF_TARGET,
             )
         )
         for name in sorted({e.group for e in own}):
@@ -232,5 +238,10 @@ def _passage_verdicts(
         found = screened(model, [pc.utf8_lower(text).as_py()], lang)
         pieces = [text[start:end] for start, end in zip(found.start, found.end, strict=True)]
         scores = model.passage_scores(pieces, [lang] * len(pieces))
-        flagged[number] = bool((scores.intent >= policy.thresholds.default).any())
+        limit = policy.thresholds.default
+        limits = [
+            model.threshold(lang, kind, is_long(text, lang)) if limit is None else limit
+            for kind in scores.kind.tolist()
+        ]
+        flagged[number] = bool((scores.intent >= np.array(limits)).any())
     return flagged

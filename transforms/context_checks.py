@@ -19,6 +19,7 @@ import orjson
 import pyarrow as pa
 
 from raicurate.corpora_manifests.digests import digest
+from raicurate.corpora_manifests.policy import PLAIN_THRESHOLD
 from raicurate.exercise_templates.context import ContextLibrary
 from raicurate.transforms import registry
 from raicurate.transforms.piece_verdicts import Objects, piece_digest
@@ -27,10 +28,6 @@ from raicurate.transforms.verify_context import VERSION, Checks
 
 STORED = Path(__file__).with_name("models") / "context_verdicts.json"
 """Digests of the wordings to which the models that ship do not object."""
-
-INTENT_THRESHOLD = 0.5
-"""Score from which added text counts as harmful itself. Fixed, so that a moved threshold of the
-policy changes no text."""
 
 _DIGEST_BYTES = 8
 
@@ -78,7 +75,7 @@ def _cleared(path: Path | None, annotator: Annotator | None) -> frozenset[bytes]
 
 
 def _judge(annotator: Annotator) -> str:
-    return digest(VERSION, INTENT_THRESHOLD, list(annotator.identity()))
+    return digest(VERSION, list(annotator.identity()))
 
 
 def verdicts(library: ContextLibrary, language: Annotator, harm: Annotator) -> dict[str, Any]:
@@ -121,11 +118,16 @@ def _languages(annotator: Annotator, texts: Sequence[str]) -> list[str | None]:
 
 
 def _intents(annotator: Annotator, texts: Sequence[str], langs: Sequence[str]) -> list[bool]:
+    """Returns which texts a model labels, at its own thresholds.
+
+    Those of a policy do not count here, so that moving one changes no text.
+    """
     batch = _texts(texts).append_column("lang", pa.array(langs, pa.string()))
     hazards = _column(annotator, "hazards", batch).to_pylist()
     return [
         any(
-            entry["stance"] == "intent" and entry["score"] >= INTENT_THRESHOLD
+            entry["stance"] == "intent"
+            and entry["score"] >= (entry["threshold"] or PLAIN_THRESHOLD)
             for entry in found or ()
         )
         for found in hazards

@@ -12,11 +12,11 @@ import pyarrow.compute as pc
 
 from raicurate.corpora_manifests.digests import digest, draw_of
 from raicurate.corpora_manifests.manifest import Corpus
-from raicurate.corpora_manifests.policy import Condition, Policy, Rule
+from raicurate.corpora_manifests.policy import PLAIN_THRESHOLD, Condition, Policy, Rule
 from raicurate.corpora_manifests.vocabulary import HAZARD_DIMENSION, HAZARDS, STANCES
 from raicurate.transforms.schema import ANNOTATED_HAZARD
 
-VERSION = "1"
+VERSION = "2"
 
 ERROR_ACTION = "error"
 """Stands in the action column for a document that could not be annotated."""
@@ -62,6 +62,9 @@ class _Entries:
         self.operational = _booleans(self.values.field("operational"))
         self.target = _booleans(self.values.field("target"))
         self.threat = _booleans(self.values.field("threat"))
+        self.threshold = pc.fill_null(self.values.field("threshold"), PLAIN_THRESHOLD).to_numpy(
+            zero_copy_only=False
+        )
 
     def __len__(self) -> int:
         return len(self.values)
@@ -175,11 +178,12 @@ class Decider:
         encoded = langs.dictionary_encode()
         names = [*encoded.dictionary.to_pylist(), None]
         codes = pc.fill_null(encoded.indices, len(names) - 1).to_numpy(zero_copy_only=False)
+        of = self._policy.thresholds.of
         table = np.array(
-            [[self._policy.thresholds.of(hazard, lang) for lang in names] for hazard in HAZARDS],
-            dtype=np.float32,
+            [[of(hazard, lang) for lang in names] for hazard in HAZARDS], dtype=np.float32
         )
-        return table[entries.hazard, codes[entries.row]]
+        chosen = table[entries.hazard, codes[entries.row]]
+        return np.where(np.isnan(chosen), entries.threshold, chosen)
 
     def _severities(self, entries: _Entries) -> np.ndarray:
         def column(name: str) -> np.ndarray:

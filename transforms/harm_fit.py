@@ -9,9 +9,16 @@ import pyarrow.compute as pc
 
 from raicurate.corpora_manifests.classifier import HeadParameters, ScreenParameters
 from raicurate.corpora_manifests.vocabulary import HAZARDS
-from raicurate.transforms.harm_heads import CLASSES, FEATURES, HEADS, Labels, stance_features
+from raicurate.transforms.harm_heads import (
+    CLASSES,
+    FEATURES,
+    HEADS,
+    Labels,
+    stance_features,
+    text_kinds,
+)
 from raicurate.transforms.harm_model import IDF_STEPS
-from raicurate.transforms.linear_heads import fit_logistic, fit_softmax
+from raicurate.transforms.linear_heads import fit_logistic, fit_softmax, softmax
 from raicurate.transforms.ngrams import (
     Sparse,
     bucket_of,
@@ -44,10 +51,14 @@ class Fitted(NamedTuple):
     Attributes:
         columns: int8 arrays by name of the column.
         description: Scales, intercepts and the weights of the stances.
+        probabilities: (examples, CLASSES), by heads that saw no example of the same fold.
+        kinds: What the examples read as to those heads: indices of `KINDS`.
     """
 
     columns: dict[str, np.ndarray]
     description: dict[str, Any]
+    probabilities: np.ndarray
+    kinds: np.ndarray
 
 
 def count_lines(lines: Sequence[str], bits: int) -> Sparse:
@@ -65,6 +76,7 @@ def fit_heads(
     words: np.ndarray,
     labels: Labels,
     importance: np.ndarray,
+    mix: np.ndarray,
     folds: np.ndarray,
     parameters: HeadParameters,
 ) -> Fitted:
@@ -74,7 +86,9 @@ def fit_heads(
         counts: N-grams of the examples.
         words: Number of words of each.
         labels: Their labels.
-        importance: Weight of each in training.
+        importance: Weight of each in training the heads.
+        mix: Weight of each in fitting the stances, where no set is balanced: probabilities are
+            those of texts as they come.
         folds: Fold of each. The stances are fitted on answers of heads that saw no example of
             the same fold, or they would be too sure.
         parameters: Of the manifest.
@@ -85,7 +99,7 @@ def fit_heads(
         for head in (*HEADS, *HAZARDS)
         if (found := fit_head(head, rows, labels, importance, folds, parameters)) is not None
     }
-    return joined(heads, idf, words, labels, importance)
+    return joined(heads, idf, words, labels, mix)
 
 
 class Head(NamedTuple):
@@ -152,8 +166,9 @@ def joined(
     for number, head in enumerate(HEADS):
         if head in heads and heads[head].answers is not None:
             answers[:, number] = heads[head].answers
+    features = stance_features(answers, words)
     stances = fit_softmax(
-        stance_features(answers, words),
+        features,
         labels.stance,
         len(CLASSES),
         importance,
@@ -166,6 +181,8 @@ def joined(
     return Fitted(
         {"idf": idf} | {name: head.column for name, head in heads.items()},
         {"heads": described, "stances": stances.tolist()},
+        softmax(features @ stances),
+        text_kinds(answers),
     )
 
 

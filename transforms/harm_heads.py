@@ -22,7 +22,10 @@ _PAGES = ("web_snippet", "document")
 _MOST = 8.0
 """Logits are cut at this, so that no single answer drowns the others."""
 
-FEATURES = 14
+FEATURES = 20
+
+KINDS = ("statement", "page", "request")
+"""What kind of text a short one reads as, told by the heads `request` and `kind`."""
 
 
 class Labels:
@@ -85,15 +88,33 @@ def stance_features(answers: np.ndarray, words: np.ndarray) -> np.ndarray:
     by_head = dict(zip(HEADS, np.clip(answers, -_MOST, _MOST).T, strict=True))
     request = 1 / (1 + np.exp(-by_head["request"]))
     kind = 1 / (1 + np.exp(-by_head["kind"]))
+    statement, page = (1 - request) * (1 - kind), (1 - request) * kind
+    length = np.log1p(words) / 3
     return np.stack(
         [
             np.ones(len(answers)),
             *(by_head[head] for head in HEADS),
             request * by_head["demand"],
-            (1 - request) * kind * by_head["page"],
+            page * by_head["page"],
             (1 - request) * by_head["talk"],
             kind,
-            np.log1p(words) / 3,
+            length,
+            request,
+            statement * by_head["talk"],
+            statement * by_head["hateful"],
+            page * by_head["topical"],
+            page * by_head["talk"],
+            statement * length,
         ],
         axis=1,
     )
+
+
+def text_kinds(answers: np.ndarray) -> np.ndarray:
+    """Returns what kind of text passages read as: indices of `KINDS`.
+
+    Args:
+        answers: Logits by passage and head of `HEADS`.
+    """
+    request, kind = (answers[:, HEADS.index(head)] > 0 for head in ("request", "kind"))
+    return np.where(request, KINDS.index("request"), np.where(kind, KINDS.index("page"), 0))

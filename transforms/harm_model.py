@@ -11,10 +11,12 @@ import pyarrow.parquet as pq
 
 from raicurate.corpora_manifests.digests import digest
 from raicurate.corpora_manifests.errors import ManifestError
+from raicurate.corpora_manifests.policy import PLAIN_THRESHOLD
 from raicurate.corpora_manifests.vocabulary import HAZARDS, STANCES
 from raicurate.transforms.fasttext_model import file_sha256
-from raicurate.transforms.harm_heads import HEADS, stance_features
+from raicurate.transforms.harm_heads import HEADS, KINDS, stance_features, text_kinds
 from raicurate.transforms.harm_text import reading_lines
+from raicurate.transforms.harm_thresholds import LONG
 from raicurate.transforms.identity_terms import IdentityTerms
 from raicurate.transforms.linear_heads import softmax
 from raicurate.transforms.ngrams import (
@@ -47,12 +49,12 @@ class PassageScores(NamedTuple):
     Attributes:
         stances: Calibrated probability of each of `STANCES`, by passage.
         hazards: Share of each of `HAZARDS`, by passage; they add up to 1.
-        request: Whether a passage reads as a prompt rather than a statement.
+        kind: What kind of text each passage reads as: indices of `KINDS`.
     """
 
     stances: np.ndarray
     hazards: np.ndarray
-    request: np.ndarray
+    kind: np.ndarray
 
     @property
     def intent(self) -> np.ndarray:
@@ -105,7 +107,7 @@ class Heads(NamedTuple):
         return PassageScores(
             softmax(np.einsum("pf,fc->pc", features, self.stances))[:, 1:],
             softmax(hazards),
-            answers[:, HEADS.index("request")] > 0,
+            text_kinds(answers),
         )
 
 
@@ -163,15 +165,26 @@ class HarmModel:
         """Returns what the passage-level model says of texts in given languages."""
         stances = np.zeros((len(texts), len(STANCES)))
         hazards = np.zeros((len(texts), len(HAZARDS)))
-        request = np.zeros(len(texts), dtype=bool)
+        kind = np.zeros(len(texts), dtype=np.int64)
         for lang in sorted(set(languages)):
             rows = [row for row, other in enumerate(languages) if other == lang]
             heads = self.heads(lang)
             for low in range(0, len(rows), PASSAGES_AT_ONCE):
                 some = rows[low : low + PASSAGES_AT_ONCE]
                 found = heads.scores([texts[row] for row in some], self._bits)
-                stances[some], hazards[some], request[some] = found
-        return PassageScores(stances, hazards, request)
+                stances[some], hazards[some], kind[some] = found
+        return PassageScores(stances, hazards, kind)
+
+    def threshold(self, lang: str, kind: int, is_long: bool) -> float:
+        """Returns from which probability on a passage counts as intent.
+
+        Args:
+            lang: Its language.
+            kind: What kind of text it reads as: an index of `KINDS`.
+            is_long: Whether it is a passage of a longer document, where one of many may be wrong.
+        """
+        own: dict[str, float] = self._by_language[lang].get("thresholds", {})
+        return own.get(LONG if is_long else KINDS[kind], PLAIN_THRESHOLD)
 
     @functools.cache  # noqa: B019 (models live as long as the process)
     def _screen_weights(self, lang: str) -> np.ndarray:

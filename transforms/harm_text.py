@@ -23,6 +23,11 @@ def cell_size(lang: str | None) -> int:
     return int(CELL_CHARS * DENSE_SHARE) if lang in DENSE_LANGUAGES else CELL_CHARS
 
 
+def is_long(text: str, lang: str | None) -> bool:
+    """Whether a text is longer than a passage, and so has several."""
+    return len(text) > 2 * cell_size(lang)
+
+
 def cells(text: str, size: int) -> Iterator[tuple[int, int]]:
     """Yields consecutive stretches of at most `size` code points that together are the text.
 

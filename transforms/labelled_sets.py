@@ -2,7 +2,8 @@
 
 import gzip
 import hashlib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -164,22 +165,18 @@ def _examples_of(labelled: LabelledSet, manifest: ClassifierManifest) -> Iterato
             )
 
 
-FILLINGS = 4
-"""A sentence with a place for a group is used with so many groups."""
-
-
 def _sentences_of(labelled: LabelledSet, manifest: ClassifierManifest) -> Iterator[Example]:
     terms = load_identity_terms(Path(manifest.folder) / str(manifest.identity_terms))
     for group in load_sentences(manifest.path_of(labelled)).groups:
         own = terms.get(group.lang, {})
+        places = {
+            **group.words,
+            **{number: own.get(number) or own.get("many", [""]) for number in ("one", "many")},
+        }
         for template in group.texts:
             part = part_of(template, labelled, manifest.seed)
-            for number in range(FILLINGS if "{" in template else 1):
-                text = template
-                for place in ("one", "many"):
-                    words = own.get(place) or own.get("many", [""])
-                    drawn = draw(manifest.seed, template, place, number)
-                    text = text.replace(f"{{{place}}}", words[int(drawn * len(words))])
+            for number in range(group.fillings if "{" in template else 1):
+                text = _filled(template, places, (manifest.seed, template, number))
                 yield Example(
                     labelled.name,
                     f"{hashlib.sha256(template.encode()).hexdigest()[:12]}-{number}",
@@ -193,6 +190,15 @@ def _sentences_of(labelled: LabelledSet, manifest: ClassifierManifest) -> Iterat
                     {},
                     text,
                 )
+
+
+def _filled(template: str, places: Mapping[str, Sequence[str]], seed: tuple[object, ...]) -> str:
+    """Returns a sentence with a drawn word at every place, which differ where a place recurs."""
+    pieces = []
+    for number, piece in enumerate(re.split(r"\{(.*?)\}", template)):
+        words = places[piece] if number % 2 else (piece,)
+        pieces.append(words[int(draw(*seed, number) * len(words))])
+    return "".join(pieces)
 
 
 def _pieces(text: str, lang: str, most: int, row_id: str) -> list[str]:

@@ -103,9 +103,12 @@ ANNOTATED_HAZARD = pa.struct(
         *list(HAZARD),
         _required("target", pa.bool_()),
         _required("threat", pa.bool_()),
+        pa.field("threshold", pa.float32()),
     ]
 )
-"""A hazard as stored before policy: with what its gravity depends on, whatever its score."""
+"""A hazard as stored before policy: with what its gravity depends on, whatever its score.
+
+`threshold` is the score from which on the model itself counts it, null where it names none."""
 
 LEXICON_HIT = pa.struct(
     [

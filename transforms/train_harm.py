@@ -21,16 +21,18 @@ from raicurate.corpora_manifests.classifier import (
 from raicurate.corpora_manifests.errors import ContractError
 from raicurate.transforms.calibration import auc, expected_calibration_error
 from raicurate.transforms.harm_fit import (
+    Fitted,
     count_lines,
     fit_heads,
     fit_screen,
     products,
     screen_rows,
 )
-from raicurate.transforms.harm_heads import Labels
+from raicurate.transforms.harm_heads import CLASSES, Labels
 from raicurate.transforms.harm_model import DESCRIPTION, PASSAGE, SCREEN, HarmModel, screen_scores
 from raicurate.transforms.harm_screen import cells_of_texts, passage_sums
-from raicurate.transforms.harm_text import reading_lines
+from raicurate.transforms.harm_text import is_long, reading_lines
+from raicurate.transforms.harm_thresholds import Judged, thresholds
 from raicurate.transforms.identity_terms import IdentityTerms, Terms
 from raicurate.transforms.labelled_sets import Example, digests, draw, read_examples
 from raicurate.transforms.misspell import misspelled
@@ -93,8 +95,10 @@ def train_language(
     if {example.stance == "none" for example in own} != {True, False}:
         return None
     screen, limits = _train_screen(own, manifest)
-    fitted = fit_heads(*material_of(own, lang, terms, manifest), manifest.heads)
-    return Trained(screen, fitted.columns, limits | fitted.description)
+    material = material_of(own, lang, terms, manifest)
+    fitted = fit_heads(*material, manifest.heads)
+    chosen = {"thresholds": thresholds(judged(own, material, fitted, manifest))}
+    return Trained(screen, fitted.columns, limits | fitted.description | chosen)
 
 
 def assembled(
@@ -155,10 +159,15 @@ def _used(training: Sequence[Example], lang: str, manifest: ClassifierManifest) 
     ]
 
 
+def mix_of(examples: Sequence[Example], manifest: ClassifierManifest) -> np.ndarray:
+    """Returns the weight of each example that its set has."""
+    weights = {labelled.name: max(1.0, labelled.weight) for labelled in manifest.sets}
+    return np.array([weights[example.set_name] for example in examples])
+
+
 def importance_of(examples: Sequence[Example], manifest: ClassifierManifest) -> np.ndarray:
     """Returns the weight of each example: that of its set, balanced where the set asks for it."""
-    weights = {labelled.name: max(1.0, labelled.weight) for labelled in manifest.sets}
-    result = np.array([weights[example.set_name] for example in examples])
+    result = mix_of(examples, manifest)
     names = np.array([example.set_name for example in examples])
     clear = np.array([example.stance == "none" for example in examples])
     for labelled in manifest.sets:
@@ -188,6 +197,7 @@ class Material(NamedTuple):
         words: Number of words.
         labels: Labels.
         importance: Weight in training.
+        mix: The same, with no set balanced.
         folds: Fold.
     """
 
@@ -195,6 +205,7 @@ class Material(NamedTuple):
     words: np.ndarray
     labels: Labels
     importance: np.ndarray
+    mix: np.ndarray
     folds: np.ndarray
 
 
@@ -227,7 +238,26 @@ def material_of(
             [covers[example.set_name] for example in examples],
         ),
         importance_of(examples, manifest),
+        mix_of(examples, manifest),
         _folds(examples, manifest),
+    )
+
+
+def judged(
+    examples: Sequence[Example], material: Material, fitted: Fitted, manifest: ClassifierManifest
+) -> Judged:
+    """Returns what heads that did not see them say of examples, for the choice of thresholds."""
+    count = len(examples)
+    sentences = {labelled.name for labelled in manifest.sets if labelled.form == "sentences"}
+    return Judged(
+        fitted.probabilities[:count, CLASSES.index("intent")],
+        fitted.kinds[:count],
+        material.labels.stance[:count],
+        np.array([e.set_name for e in examples]),
+        np.array([e.text_type == "document" for e in examples]),
+        np.array([f"{e.set_name}/{e.id.partition('#')[0]}" for e in examples]),
+        np.array([e.set_name in sentences and e.stance == "none" for e in examples]),
+        np.array([is_long(e.whole, e.lang) for e in examples]),
     )
 
 
@@ -314,7 +344,7 @@ def _counts(examples: Sequence[Example]) -> dict[str, dict[str, int]]:
 def _measure(model: HarmModel, examples: Sequence[Example]) -> dict[str, Any]:
     known = set(model.description["models"])
     test = [e for e in examples if e.part in {"test", "audit"} and e.lang in known]
-    scores = model.passage_scores([e.text for e in test], [e.lang for e in test]).intent
+    scores, flagged = _scores(model, test)
     truth = np.array([e.stance == "intent" for e in test], dtype=bool)
     measured: dict[str, Any] = {}
     for kind, names in (
@@ -322,15 +352,24 @@ def _measure(model: HarmModel, examples: Sequence[Example]) -> dict[str, Any]:
         ("sets", np.array([e.set_name for e in test])),
     ):
         measured[kind] = {
-            str(name): _figures(scores[names == name], truth[names == name])
+            str(name): _figures(*(found[names == name] for found in (scores, flagged, truth)))
             for name in sorted(set(names))
         }
     return measured
 
 
-def _figures(scores: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+def _scores(model: HarmModel, examples: Sequence[Example]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the probability of intent, and whether it reaches the model's own threshold."""
+    found = model.passage_scores([e.text for e in examples], [e.lang for e in examples])
+    thresholds = [
+        model.threshold(example.lang, kind, False)
+        for example, kind in zip(examples, found.kind.tolist(), strict=True)
+    ]
+    return found.intent, found.intent >= np.array(thresholds)
+
+
+def _figures(scores: np.ndarray, flagged: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
     area = auc(scores, truth)
-    flagged = scores >= 0.5
     return {
         "harmful": int(truth.sum()),
         "not_harmful": int((~truth).sum()),
