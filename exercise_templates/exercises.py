@@ -231,6 +231,13 @@ class Sound(Model):
         stating: Verbs that show a supposed imperative to be the subject of a statement.
         asking: Verbs after which "if" means "whether".
         correlates: Words that make no sense without the condition that follows them.
+        undefining: Words that tell something of a term without saying what it means.
+        relatives: Words that open a relative clause; a reason behind one belongs to it.
+        cut_short: Words that show a supposed condition or exception to be cut, or to be none.
+        comparing: Words of a title below which things are compared: what they do, no rules.
+        enabling: Modals of what is possible as often as of what is allowed ("can").
+        second_rules: Words with which a second rule goes on after the act of the first.
+        labels: How a clause begins that names a case or its effect, and rules nothing.
     """
 
     condition_begins: tuple[Text, ...] = ()
@@ -254,6 +261,13 @@ class Sound(Model):
     stating: tuple[Text, ...] = ()
     asking: tuple[Text, ...] = ()
     correlates: tuple[Text, ...] = ()
+    undefining: tuple[Text, ...] = ()
+    relatives: tuple[Text, ...] = ()
+    cut_short: tuple[Text, ...] = ()
+    comparing: tuple[Text, ...] = ()
+    second_rules: tuple[Text, ...] = ()
+    enabling: tuple[Text, ...] = ()
+    labels: tuple[Text, ...] = ()
 
 
 class LanguageWords(Model):

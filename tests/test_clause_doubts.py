@@ -1,6 +1,9 @@
 """Clauses and fields that leave a doubt are refused."""
 
+from pathlib import Path
+
 import pytest
+import yaml
 
 from benchmarks.draw_exercises import allowed, drawn, passage
 from raicurate.exercise_templates.exercises import ExerciseLibrary
@@ -11,6 +14,7 @@ from raicurate.transforms.exercise_language import text_language
 from raicurate.transforms.lesson import Lesson, Subject
 from raicurate.transforms.make_exercises import make_exercises
 from raicurate.transforms.policy_document import read_policy
+from raicurate.transforms.worded_cases import case_writer
 
 LIBRARY = ExerciseLibrary.load()
 
@@ -94,10 +98,68 @@ def test_units_are_whole_words() -> None:
 
 
 def test_noun_of_a_definition_stays() -> None:
-    """A definition begins with its noun: "una medida que ..."."""
+    """A definition keeps its noun and its article: "una medida que ..."."""
     text = "## Definiciones\n\nUn control es una medida que reduce el riesgo de un daño."
     subject = subject_of(text, "es")
-    assert subject.text.fields["action"].startswith("medida que reduce")
+    assert subject.text.fields["action"].startswith("una medida que reduce")
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "## Trust\n\nTrust is a recent concept that arose with the cloud."),
+        ("es", "## Confianza\n\nLa confianza es un concepto relativamente nuevo en la red."),
+        ("ja", "コミュニティへの影響: 不適切な言葉を使用すること。"),
+        ("ja", "この道具は、利用者が多くの部屋にアクセスできるようにします。"),
+        ("en", "Do not hesitate to call the team."),
+    ],
+)
+def test_what_rules_or_defines_nothing_is_refused(language: str, text: str) -> None:
+    """News of a term, named effects, descriptions and encouragement give no exercise."""
+    document = read_policy(text, "markdown", "d", language)
+    clauses = extract_clauses(document, shipped_packs())
+    lesson = Lesson("d", clauses, document.words, LIBRARY.languages[language])
+    assert lesson.subjects == []
+
+
+def test_purpose_behind_a_relative_clause_is_no_reason() -> None:
+    """The measures, and not describing them, serve the purpose."""
+    (subject,) = lesson_of("Décrivez les mesures prises pour garantir la qualité.", "fr").subjects
+    assert "rationale" not in subject.text.fields
+    told = subject_of("You must keep a list of doors that were shut to protect the archive.")
+    assert "rationale" not in told.text.fields
+
+
+def test_gap_hides_no_second_rule() -> None:
+    """What is left around a gap belongs to the same rule as what it hides."""
+    text = (
+        "The members of the team of the archive must keep the door shut "
+        "and they must answer all letters."
+    )
+    assert subject_of(text).rule_without(("action",), blank=True) is None
+    one = "The members of the team of the archive must keep the door of the archive shut."
+    assert subject_of(one).rule_without(("action",), blank=True) is not None
+
+
+def test_what_can_be_done_and_is_not_is_not_judged() -> None:
+    """Readers differ on whether leaving a possibility unused complies or is not covered."""
+    lesson = lesson_of("You can paint the door of the archive green.")
+    (case,) = [c for c in case_writer(lesson).cases(lesson.subjects[0]) if not c.others]
+    assert case.cell == "done"
+    allowed_ = lesson_of("You may paint the door of the archive green.")
+    assert len(case_writer(allowed_).cases(allowed_.subjects[0])) == 2
+
+
+def test_sample_of_judged_exercises_says_what_it_counts() -> None:
+    """The judged sample holds 200 exercises, and its head the counts of what it holds."""
+    path = Path(__file__).parent.parent / "benchmarks" / "exercise_sample.yaml"
+    text = path.read_text(encoding="utf-8")
+    judged = yaml.safe_load(text)["judged"]
+    assert len({record["id"] for record in judged}) == 200
+    assert all(record["note"] for record in judged if not (record["sound"] and record["same"]))
+    counts = [len(judged), *(sum(record[name] for record in judged) for name in ("sound", "same"))]
+    head = next(line for line in text.splitlines() if line.startswith("# all"))
+    assert [int(number) for number in head.split()[2:5]] == counts
 
 
 def test_sentence_without_its_beginning_shows_it() -> None:

@@ -69,6 +69,13 @@ class ClauseDoubts:
         self._stating = any_of(sound.stating)
         self._asking = any_of(sound.asking)
         self._correlates = any_of(sound.correlates)
+        self._undefining = any_of(sound.undefining)
+        self._relatives = any_of(sound.relatives)
+        self._cut_short = any_of(sound.cut_short)
+        self._comparing = any_of(sound.comparing)
+        self._second_rules = any_of(sound.second_rules)
+        self._enabling = any_of(sound.enabling)
+        self._labels = any_of(sound.labels, whole=False)
         self._openers = frozenset(words.openers)
 
     def refuses(self, text: ClauseText) -> bool:
@@ -77,6 +84,8 @@ class ClauseDoubts:
         if _REMNANT.search(whole) or len(_CAPITALS.findall(whole)) > _MAX_CAPITALS:
             return True
         if self._is_fragment(text):
+            return True
+        if self._labels is not None and self._labels.match(whole):
             return True
         if clause.modality == "definition":
             return not self._defines(text)
@@ -89,6 +98,7 @@ class ClauseDoubts:
             or self._is_detached(text)
             or self._is_title(text)
             or self._allows_nobody(text)
+            or self._only_compares(text)
         )
 
     def _is_fragment(self, text: ClauseText) -> bool:
@@ -145,6 +155,16 @@ class ClauseDoubts:
         capitals = sum(word[0].isupper() for word in words)
         return self._language == "en" and len(words) > 3 and capitals > _TITLE * len(words)
 
+    def _only_compares(self, text: ClauseText) -> bool:
+        """Returns whether the row of a comparison was taken for an instruction or permission."""
+        clause = text.clause
+        if self._comparing is None or not clause.section or clause.modal is None:
+            return False
+        told = clause.action is not None and clause.action.start == clause.modal.start
+        if not told and clause.modality != "permission":
+            return False
+        return self._comparing.search(clause.section[-1]) is not None
+
     def _allows_nobody(self, text: ClauseText) -> bool:
         actor = text.fields.get("actor", "")
         return (
@@ -166,6 +186,8 @@ class ClauseDoubts:
             return False
         if self._fragments is not None and self._fragments.match(meaning):
             return False
+        if self._undefining is not None and self._undefining.search(meaning):
+            return False
         if self._language in _DENSE:
             return len(meaning) >= _MIN_MEANING_CHARS
         return quoted or len(meaning.split()) >= _MIN_MEANING_WORDS
@@ -181,7 +203,29 @@ class ClauseDoubts:
             return False
         if self._fragments is not None and self._fragments.match(words):
             return False
+        if self.ends_open(words):
+            return False
         return is_balanced(words) and len(words.split()) <= _MAX_NAME_WORDS
+
+    def ends_open(self, words: str) -> bool:
+        """Returns whether words end with one after which more has to come."""
+        return words.rpartition(" ")[2].lower() in self._openers
+
+    def with_article(self, text: ClauseText) -> str | None:
+        """Returns the meaning of a term with the article that stands before it, or None.
+
+        "A weakness or a flaw" is not to become "weakness or a flaw".
+        """
+        span = text.clause.action
+        if self._articles is None or span is None or "action" not in text.fields:
+            return None
+        before = text.around(span)[0].rstrip()
+        last = before.rpartition(" ")[2]
+        found = self._articles.match(last)
+        if found is None or found.end() != len(last):
+            return None
+        joined = "" if last.endswith(("'", "’")) else " "
+        return f"{last}{joined}{text.fields['action']}"
 
     def doubts(self, field: str, text: ClauseText) -> bool:
         """Returns whether a field may not be what it is taken for, or may be cut."""
@@ -193,10 +237,14 @@ class ClauseDoubts:
         if field == "quantity":
             return self._is_no_measure(words)
         if field == "action":
-            return not is_balanced(words)
-        if not self._opens(field, words) or not is_balanced(words):
+            own = text.fields.get("condition")
+            return not is_balanced(words) or (own is not None and own in words)
+        if not self._opens(field, words) or not is_balanced(words) or self.ends_open(words):
             return True
-        if words.rpartition(" ")[2].lower() in self._openers:
+        if field == "rationale":
+            if self._is_within_relative(text):
+                return True
+        elif self._cut_short is not None and self._cut_short.search(words):
             return True
         if field != "rationale" and _INNER_STOP.search(_ASIDE.sub("", words)):
             return True
@@ -254,6 +302,19 @@ class ClauseDoubts:
             return False
         return self._complements.search(" ".join(last.split()[-3:])) is not None
 
+    def _is_within_relative(self, text: ClauseText) -> bool:
+        """Returns whether a relative clause before a reason may be what it belongs to.
+
+        "Describe the measures that were taken to protect data": the purpose is that of the
+        measures, none of describing them.
+        """
+        span, modal = text.clause.rationale, text.clause.modal
+        if self._relatives is None or span is None or modal is None or span.start <= modal.end:
+            return False
+        if not text.clause.span.start <= modal.end <= text.clause.span.end:
+            return False
+        return self._relatives.search(text.words_on(Span(modal.end, span.start))) is not None
+
     def _is_no_measure(self, words: str) -> bool:
         if _DIGIT.search(words):
             return _YEAR.search(words) is not None
@@ -264,6 +325,16 @@ class ClauseDoubts:
         if self._debatable is None or text.clause.modal is None:
             return False
         return self._debatable.search(text.words_on(text.clause.modal)) is not None
+
+    def only_enables(self, text: ClauseText) -> bool:
+        """Returns whether a permission may only tell what is possible: "you can track changes"."""
+        if self._enabling is None or text.clause.modal is None:
+            return False
+        return self._enabling.search(text.words_on(text.clause.modal)) is not None
+
+    def goes_on(self, words: str) -> bool:
+        """Returns whether an act goes over into a second rule: "... and they must ..."."""
+        return self._second_rules is not None and self._second_rules.search(words) is not None
 
     def is_hedged(self, text: ClauseText) -> bool:
         """Returns whether a clause may hold a condition or exception that was not found."""

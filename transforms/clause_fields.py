@@ -5,30 +5,25 @@ left beside the stretches that markers of conditions, exceptions and reasons ope
 """
 
 import re
-from dataclasses import dataclass
-from typing import NamedTuple
 
-from raicurate.transforms.clause import DEONTIC, Modality
+from raicurate.transforms.clause import DEONTIC
+from raicurate.transforms.clause_definitions import definition_fields
 from raicurate.transforms.clause_packs import ClausePack, Marker, Modal
+from raicurate.transforms.clause_stretch import (
+    COMMAS,
+    Bounds,
+    Fields,
+    Stretch,
+    is_question,
+    quantity_in,
+    trim,
+)
 from raicurate.transforms.phrases import Found, PhraseFinder
 
-Bounds = tuple[int, int]
-
-_COMMAS = (",", "،", "、", "，", ";", "；", "؛")
-_QUOTED_TERM = re.compile(
-    r"[(\d.)\s]{0,8}[\"“”„«‹「『'‘]([^\"“”„«»‹›「」『』]{2,80})[\"“”»›」』'’]"
-)
-_EDGE = ' ,;.:!?،؛؟。、；：!？।"”»'
 # How far before or after its modal the one addressed may stand.
 _AGENT_CHARS = 80
-_TERM_WORDS = 9
-_TERM_CHARS = 120
 _NEAR_WORDS = 3
-_MIN_NAME_CHARS = 3
-_CLOSING = ' "”»)]*_'
-_QUESTION_MARKS = ("?", "？", "؟")
 _LABEL_END = re.compile(r"[ ]?[:：]")
-_PARENTHESES = re.compile(r"\([^()]*\)")
 # Words that may stand between a comma and the subordinate clause after it.
 _CONJOINED = frozenset(
     {"und", "oder", "auch", "nur", "außer", "insbesondere", "aber", "jedoch", "selbst"}
@@ -40,38 +35,6 @@ _CLAUSE_END = re.compile(r"\s*(?:[,.;:!)–—]|$)")
 # In Japanese, nouns begin with Chinese characters or katakana, endings of verbs do not.
 _NOUN = re.compile(r"(?<=[るいた])(?:[\u4e00-\u9fff\u30a1-\u30fa]|こと|もの)")
 _MONTH = re.compile(r"(?:\d{1,2} )?[Mm]ay(?: \d|,? \d{4})")
-
-
-class Stretch(NamedTuple):
-    """A sentence within the words of a block."""
-
-    text: str
-    lower: str
-    start: int
-    end: int
-
-    @property
-    def bounds(self) -> Bounds:
-        """Where it begins and ends."""
-        return self.start, self.end
-
-
-@dataclass(frozen=True, slots=True)
-class Fields:
-    """The parts of a clause, as offsets into the words of its block. See `Clause`."""
-
-    modality: Modality
-    negated: bool = False
-    restricted: bool = False
-    actor: Bounds | None = None
-    modal: Bounds | None = None
-    negation: Bounds | None = None
-    action: Bounds | None = None
-    object: Bounds | None = None
-    condition: Bounds | None = None
-    exception: Bounds | None = None
-    quantity: Bounds | None = None
-    rationale: Bounds | None = None
 
 
 def stated_fields(pack: ClausePack, stretch: Stretch, title: str) -> Fields | None:
@@ -89,21 +52,16 @@ def stated_fields(pack: ClausePack, stretch: Stretch, title: str) -> Fields | No
     )
 
 
-def is_question(stretch: Stretch) -> bool:
-    """Returns whether a sentence asks, and so states nothing."""
-    return stretch.lower[: stretch.end].rstrip(_CLOSING).endswith(_QUESTION_MARKS)
-
-
 def _labelled(pack: ClausePack, stretch: Stretch) -> Fields | None:
     """Returns the fields of a sentence that begins with a word for what it is, and a colon."""
     label = pack.labels.at(stretch.lower, stretch.start, stretch.end)
     if label is None:
         return None
     colon = _LABEL_END.match(stretch.lower, label.end, stretch.end)
-    content = None if colon is None else _trim(stretch.lower, colon.end(), stretch.end)
+    content = None if colon is None else trim(stretch.lower, colon.end(), stretch.end)
     if content is None:
         return None
-    return Fields(label.value, action=content, quantity=_quantity(pack, stretch))
+    return Fields(label.value, action=content, quantity=quantity_in(pack, stretch))
 
 
 def inherited_fields(pack: ClausePack, stretch: Stretch, lead: Fields) -> Fields:
@@ -117,7 +75,7 @@ def inherited_fields(pack: ClausePack, stretch: Stretch, lead: Fields) -> Fields
         condition=parts.kinds.get("condition"),
         exception=parts.kinds.get("exception"),
         rationale=parts.kinds.get("reason"),
-        quantity=_quantity(pack, stretch),
+        quantity=quantity_in(pack, stretch),
     )
 
 
@@ -203,7 +161,7 @@ def _with_parts(
         condition=parts.kinds.get("condition"),
         exception=parts.kinds.get("exception"),
         rationale=parts.kinds.get("reason"),
-        quantity=_quantity(pack, stretch),
+        quantity=quantity_in(pack, stretch),
     )
 
 
@@ -256,7 +214,7 @@ def imperative_fields(pack: ClausePack, stretch: Stretch) -> Fields | None:
         condition=parts.kinds.get("condition"),
         exception=parts.kinds.get("exception"),
         rationale=parts.kinds.get("reason"),
-        quantity=_quantity(pack, stretch),
+        quantity=quantity_in(pack, stretch),
     )
 
 
@@ -269,80 +227,6 @@ def _after_openers(pack: ClausePack, lower: str, start: int, end: int) -> int:
         if opener is None:
             return start
         start = opener.end
-
-
-def definition_fields(pack: ClausePack, stretch: Stretch, title: str) -> Fields | None:
-    """Returns the fields of a sentence that says what a term means."""
-    lower = stretch.lower
-    quoted = _QUOTED_TERM.match(lower, *stretch.bounds)
-    if quoted is not None:
-        verb = pack.definition_verbs.first(lower, quoted.end(), stretch.end)
-        if verb is None or verb.start - quoted.end() > _AGENT_CHARS:
-            verb = pack.after_quote.first(lower, quoted.end(), stretch.end)
-            if verb is not None and verb.start - quoted.end() > 2:
-                verb = None
-        if verb is not None and verb.start - quoted.end() <= _AGENT_CHARS:
-            return _defined(pack, stretch, quoted.span(1), (verb.start, verb.end))
-    verb = pack.definition_verbs.first(
-        lower, stretch.start, min(stretch.end, stretch.start + _TERM_CHARS)
-    )
-    if verb is not None:
-        term = _trim(lower, stretch.start, verb.start)
-        name = "" if term is None else _PARENTHESES.sub("", lower[slice(*term)]).strip()
-        if (
-            term is not None
-            and name.count(" ") < _TERM_WORDS
-            and not any(mark in name for mark in _COMMAS)
-        ):
-            return _defined(pack, stretch, term, (verb.start, verb.end))
-    if (found := _described(pack, stretch, title)) is not None:
-        return found
-    if pack.definition_titles.first(title, 0, len(title)) is not None:
-        colon = re.compile(r":|：| [–—-] ").search(lower, *stretch.bounds)
-        if (
-            colon is not None
-            and 0 < lower.count(" ", stretch.start, colon.start()) + 1 < _TERM_WORDS
-        ):
-            term = _trim(lower, stretch.start, colon.start())
-            meaning = _trim(lower, colon.end(), stretch.end)
-            if term is not None and meaning is not None:
-                return Fields("definition", object=term, action=meaning)
-    return None
-
-
-def _described(pack: ClausePack, stretch: Stretch, title: str) -> Fields | None:
-    """Returns the fields of "A policy is a document that ...", or "Phishing is an attack ..."."""
-    lower = stretch.lower
-    copula = pack.copulas.first(lower, stretch.start, min(stretch.end, stretch.start + _TERM_CHARS))
-    if copula is None or lower.count(" ", stretch.start, copula.start) > _TERM_WORDS:
-        return None
-    term = _trim(lower, stretch.start, copula.start)
-    if term is None or any(mark in lower[slice(*term)] for mark in _COMMAS):
-        return None
-    article = pack.articles.at(lower, *stretch.bounds)
-    name = _PARENTHESES.sub("", lower[slice(*term)]).strip()
-    if article is None and (len(name) < _MIN_NAME_CHARS or name not in title):
-        return None
-    return _defined(pack, stretch, term, (copula.start, copula.end))
-
-
-def _defined(pack: ClausePack, stretch: Stretch, term: Bounds, verb: Bounds) -> Fields | None:
-    others = pack.not_defining.find(stretch.lower, *stretch.bounds)
-    if any(other.start < verb[1] and verb[0] < other.end for other in others):
-        return None
-    copula = pack.copulas.at(stretch.lower, verb[0], stretch.end)
-    if copula is not None and copula.end < verb[1]:
-        # "is a measure that ...": the noun belongs to the meaning.
-        verb = (verb[0], copula.end)
-    meaning = _trim(stretch.lower, verb[1], stretch.end)
-    if pack.file.verb_final and meaning is None:
-        meaning = _trim(stretch.lower, term[1], verb[0])
-    if meaning is None:
-        return None
-    return Fields(
-        "definition", modal=verb, object=_trim(stretch.lower, *term), action=meaning,
-        quantity=_quantity(pack, stretch),
-    )  # fmt: skip
 
 
 class _Parts:
@@ -370,7 +254,7 @@ class _Parts:
         ]
         self._before_modal([hit for hit in markers if hit.end <= start])
         self._after_modal([hit for hit in markers if hit.start >= end])
-        self.before = _trim(stretch.lower, self.main_start, start)
+        self.before = trim(stretch.lower, self.main_start, start)
         self.subordinate = self.subordinate or self._relative()
 
     def _opens(self, marker: Found[Marker]) -> bool:
@@ -380,7 +264,7 @@ class _Parts:
         before = self.stretch.lower[self.stretch.start : marker.start].rstrip()
         return (
             not before
-            or before.endswith((*_COMMAS, "(", "–", "—"))
+            or before.endswith((*COMMAS, "(", "–", "—"))
             or (before.rpartition(" ")[2] in _CONJOINED)
         )
 
@@ -419,10 +303,10 @@ class _Parts:
             semicolon = lower.find(";", hit.end, following)
             self._keep(kind, hit.start, following if semicolon < 0 else semicolon)
             action_end = min(action_end, hit.start)
-        self.after = _trim(lower, end, action_end)
+        self.after = trim(lower, end, action_end)
 
     def _keep(self, kind: str, start: int, end: int) -> None:
-        bounds = _trim(self.stretch.lower, start, end)
+        bounds = trim(self.stretch.lower, start, end)
         if bounds is not None:
             self.kinds.setdefault(kind, bounds)
 
@@ -444,7 +328,7 @@ class _Parts:
         if pack.file.comma_before_clause:
             return False
         # "who must", "that you must"; but not "who confirms must".
-        between = _trim(lower, hits[-1].end, start)
+        between = trim(lower, hits[-1].end, start)
         if between is None:
             return True
         agents = list(pack.agents.find(lower, *between))
@@ -489,31 +373,17 @@ class _Parts:
         """Returns actor and action of a sentence whose verb stands at its end."""
         lower, (start, _) = self.stretch.lower, self.modal
         if agent is None:
-            return None, _trim(lower, self.main_start, start)
+            return None, trim(lower, self.main_start, start)
         if lower[agent[1] - 1] in _PARTICLES and agent[1] - agent[0] > 1:
             # "組織は": the particle is no part of the name.
-            return (agent[0], agent[1] - 1), _trim(lower, agent[1], start)
-        return agent, _trim(lower, agent[1], start) or _trim(lower, self.main_start, start)
-
-
-def _quantity(pack: ClausePack, stretch: Stretch) -> Bounds | None:
-    found = pack.quantity.search(stretch.lower, *stretch.bounds)
-    return None if found is None else found.span()
+            return (agent[0], agent[1] - 1), trim(lower, agent[1], start)
+        return agent, trim(lower, agent[1], start) or trim(lower, self.main_start, start)
 
 
 def _first_comma(lower: str, start: int, end: int) -> int | None:
-    places = [at for mark in _COMMAS if (at := lower.find(mark, start, end)) >= 0]
+    places = [at for mark in COMMAS if (at := lower.find(mark, start, end)) >= 0]
     return min(places, default=None)
 
 
 def _last_comma(lower: str, start: int, end: int) -> int:
-    return max(lower.rfind(mark, start, end) for mark in _COMMAS)
-
-
-def _trim(lower: str, start: int, end: int) -> Bounds | None:
-    """Returns the bounds without spaces and marks at the edges, or None if nothing is left."""
-    while start < end and lower[start] in _EDGE:
-        start += 1
-    while start < end and lower[end - 1] in _EDGE:
-        end -= 1
-    return (start, end) if start < end else None
+    return max(lower.rfind(mark, start, end) for mark in COMMAS)

@@ -11,20 +11,17 @@ from dataclasses import dataclass
 
 from raicurate.transforms.clause import Clause, Span
 from raicurate.transforms.clause_fields import (
-    Bounds,
-    Fields,
-    Stretch,
     imperative_fields,
     inherited_fields,
-    is_question,
     stated_fields,
 )
 from raicurate.transforms.clause_packs import ClausePack, ClausePacks
+from raicurate.transforms.clause_stretch import Bounds, Fields, Stretch, is_question
 from raicurate.transforms.phrases import PhraseFinder, folded
 from raicurate.transforms.policy_document import Block, PolicyDocument
 from raicurate.transforms.sentences import sentences
 
-VERSION = "2"
+VERSION = "3"
 """Raised whenever the same document and packs give other clauses."""
 
 _LEAD_END = (":", "：", "—", "–", "…")

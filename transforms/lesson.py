@@ -97,6 +97,10 @@ class Subject:
         for name in hollow:
             del text.fields[name]
         self.is_whole = not set(hollow) & {"condition", "exception", "action"}
+        if text.clause.modality == "definition":
+            meaning = situations.doubts.with_article(text)
+            if meaning is not None:
+                text.fields["action"] = meaning
 
     def take(self, note: AuthoredClause) -> None:
         """Takes in what its authors say of it.
@@ -237,6 +241,12 @@ class Subject:
             return None
         if blank and self.clause.lead is not None and text.endswith(plain.blank):
             return None
+        if (
+            blank
+            and "action" in fields
+            and self._has_open_edge(text.rstrip(".。।").endswith(plain.blank))
+        ):
+            return None
         if not blank and not all(self.text.at_edge(name) for name in fields):
             return None
         if self._lesson.situations.ends_open(text):
@@ -248,6 +258,12 @@ class Subject:
             if found and found.lower() in text.lower():
                 return None
         return self._lesson.situations.quoted(sentence(text, self.clause.language))
+
+    def _has_open_edge(self, at_end: bool) -> bool:
+        """Returns whether a gap for the act would cut a co-ordination in two."""
+        situations, act = self._lesson.situations, self.text.fields["action"]
+        # A second rule would be hidden as well, and nothing would tell that it belongs there.
+        return situations.ends_open(act) or (at_end and situations.doubts.goes_on(act))
 
 
 class Lesson:

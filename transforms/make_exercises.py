@@ -9,7 +9,7 @@ from raicurate.transforms.judgement_kinds import ALL_MAKERS
 from raicurate.transforms.lesson import Exercise, Lesson
 from raicurate.transforms.policy_document import PolicyDocument
 
-VERSION = "2"
+VERSION = "3"
 """Raised whenever the same clauses and templates give other exercises."""
 
 

@@ -122,6 +122,12 @@ class CaseWriter:
         found = verdict(clause.modality, case, negated=clause.negated, only_if=only_if)
         if found is None:
             return
+        enables = clause.modality == "permission" and self._situations.doubts.only_enables(
+            subject.text
+        )
+        if enables and not performed and found == "complies":
+            # "You can track it", and nobody does: readers differ between complying and not covered.
+            return
         sort = f"{performed:d}{case.condition}{case.exception}{stray}"
         seed = mixed(subject.seed ^ (0 if self._one_frame else hash64(sort)))
         act = self._situations.case(subject.plan, subject.act, performed, seed)
