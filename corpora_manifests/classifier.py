@@ -380,6 +380,11 @@ class ClassifierManifest(Model):
                 raise ValueError(
                     f"set {labelled.name!r} holds out values, but `split.group` names no field"
                 )
+            if labelled.form == "sentences" and self.identity_terms is None:
+                raise ValueError(
+                    f"set {labelled.name!r} has sentences with places for names of groups, so "
+                    "`identity_terms` has to name the file of them"
+                )
         return self
 
 

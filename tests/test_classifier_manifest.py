@@ -45,6 +45,7 @@ def test_a_relative_root_is_relative_to_the_manifest(tmp_path):
         ({"sets": [ONE_SET, ONE_SET]}, "two sets are named 'one'"),
         ({"sets": [ONE_SET | {"stances": "evil"}]}, "stances"),
         ({"sets": [ONE_SET | {"split": {"held_out": ["a"]}}]}, "holds out values"),
+        ({"sets": [ONE_SET | {"form": "sentences"}]}, "identity_terms"),
         ({"hazards": {"x": "rudeness"}}, "hazards.x"),
         ({"languages": []}, "languages"),
     ],

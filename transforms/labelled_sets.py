@@ -166,7 +166,8 @@ def _examples_of(labelled: LabelledSet, manifest: ClassifierManifest) -> Iterato
 
 
 def _sentences_of(labelled: LabelledSet, manifest: ClassifierManifest) -> Iterator[Example]:
-    terms = load_identity_terms(Path(manifest.folder) / str(manifest.identity_terms))
+    assert manifest.identity_terms is not None, "the manifest was validated"
+    terms = load_identity_terms(Path(manifest.folder) / manifest.identity_terms)
     for group in load_sentences(manifest.path_of(labelled)).groups:
         own = terms.get(group.lang, {})
         places = {
