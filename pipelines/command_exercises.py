@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from raicurate.corpora_manifests.errors import ContractError, UsageError
+from raicurate.corpora_manifests.errors import ContractError, DocumentError, UsageError
 from raicurate.exercise_templates.exercises import ExerciseLibrary
 from raicurate.pipelines import storage
 from raicurate.pipelines.cli import print_json
@@ -23,6 +23,7 @@ from raicurate.transforms.clauses import extract_clauses
 from raicurate.transforms.exercise_gates import Gates, Seen
 from raicurate.transforms.lesson import Exercise
 from raicurate.transforms.make_exercises import make_exercises
+from raicurate.transforms.pdf_text import pdf_text
 from raicurate.transforms.policy_document import PolicyDocument
 from raicurate.transforms.policy_rows import policy_of_row
 
@@ -31,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of the command."""
     verbs = parser.add_subparsers(dest="verb", required=True)
     preview = verbs.add_parser("preview", help="show the clauses of a document and its exercises")
-    preview.add_argument("document", type=Path, metavar="DOC", help="Markdown or text")
+    preview.add_argument("document", type=Path, metavar="DOC", help="Markdown, HTML, text or PDF")
     preview.add_argument("--language", default="en", help="ISO 639-1 (default: en)")
     preview.add_argument("--family", action="append", help="only this family; may be repeated")
     preview.add_argument(
@@ -83,11 +84,16 @@ def _preview(options: argparse.Namespace) -> int:
 
 def _document(path: Path, language: str) -> PolicyDocument:
     try:
-        text = path.read_text(encoding="utf-8")
+        if path.suffix.lower() == ".pdf":
+            text = pdf_text(path.read_bytes())
+        else:
+            text = path.read_text(encoding="utf-8")
+    except DocumentError as error:
+        raise UsageError(f"{path}: {error}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
-            f"{path} cannot be read as UTF-8 text, so there is nothing to show; name a Markdown "
-            "or text file"
+            f"{path} cannot be read as UTF-8 text, so there is nothing to show; name a Markdown, "
+            "HTML, text or PDF file"
         ) from error
     return policy_of_row(path.name, text, language, path.name, "{}")
 

@@ -127,6 +127,15 @@ def test_a_run_makes_exercises_of_a_pdf(manifest, tmp_path, capsys):
     assert list((tmp_path / "out" / "exercises").rglob("*.parquet"))
 
 
+def test_a_pdf_can_be_previewed(manifest, tmp_path, capsys):
+    """Its clauses are shown like those of any document; a broken file is refused."""
+    assert main(["exercises", "preview", str(tmp_path / "rules.pdf"), "--each", "1"]) == 0
+    assert "light a fire" in capsys.readouterr().out
+    (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.4 and no more")
+    assert main(["exercises", "preview", str(tmp_path / "broken.pdf")]) == 2
+    assert "no PDF that can be read" in capsys.readouterr().err
+
+
 def test_without_the_package_the_install_line_is_said(manifest, tmp_path, capsys, monkeypatch):
     """Before anything is read, and with the exit code of wrong usage."""
     monkeypatch.setitem(sys.modules, "pypdfium2", None)
