@@ -1,7 +1,7 @@
 """Scores the same texts with raicurate and with lm-evaluation-harness, and prints both.
 
-    RAI_DATA=... python benchmarks/small_model.py /tmp/small
-    RAI_DATA=... python benchmarks/probe.py /tmp/small --json result.json
+    RAI_DATA=... python benchmarks/small_model.py FOLDER
+    RAI_DATA=... python benchmarks/probe.py FOLDER --json result.json
 
 Four loads, on one model directory, on the CPU:
 
