@@ -1,7 +1,7 @@
 """A policy document is read into sections and blocks that stand at their place in the text."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from raicurate.transforms.clause import Span
@@ -148,6 +148,7 @@ def test_every_offset_stands_in_the_text(text: str, media: str) -> None:
                 assert text[words.start(offset)] == sign
 
 
+@example("`  `a")
 @given(st.text(alphabet="ab *_[](`)\n<>", max_size=60))
 def test_words_of_part_are_words_of_whole(text: str) -> None:
     """A stretch that words stand on gives these words again."""

@@ -85,7 +85,8 @@ def words_of(text: str, span: Span, markdown: bool) -> Words:
     def add(piece: str, offset: int) -> None:
         nonlocal length
         if piece and piece[0] == " " and (not length or pieces[-1][-1] == " "):
-            piece, offset = piece[1:], offset + 1
+            shorter = piece.lstrip(" ")
+            piece, offset = shorter, offset + len(piece) - len(shorter)
         if piece:
             at.append(length)
             place.append(span.start + offset)
